@@ -1,0 +1,47 @@
+"""What the rest of labtune sees of an encoder, whether it was pre-trained or is trained from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from labtune.ragged import Ragged
+
+
+class Encoder(nn.Module):
+    """Turns tokens into hidden states. A plugin's own network derives from it and defines ``forward`` and ``save``.
+
+    Attributes
+    ----------
+    width
+        C, size of a hidden state.
+    limit
+        Longest input in tokens, special tokens included; None when there is no limit.
+    tokenizer
+        The Hugging Face tokenizer that belongs to the weights, or None.
+    """
+
+    width: int
+    limit: int | None = None
+    tokenizer: Any = None
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """The repeated layers, first to last; none unless a network says otherwise."""
+        return ()
+
+    @property
+    def embeddings(self) -> nn.Module | None:
+        """What turns tokens into the first hidden states, if that is a module of its own."""
+        return None
+
+    def forward(self, inputs: Mapping[str, Ragged]) -> Ragged:
+        """Hidden states ``(N, C)`` under the boundaries of the inputs."""
+        raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        """Write weights, configuration and tokenizer where :func:`labtune.encoder.loading.load_encoder` can read them."""
+        raise NotImplementedError
