@@ -1,0 +1,1 @@
+"""The generic parts, registered through the same hooks as any plugin's."""
