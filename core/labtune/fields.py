@@ -1,7 +1,7 @@
 """Fields of the settings: each says in words what it accepts, and checks it.
 
-Every function here makes a dataclass field with the metadata ``words`` and ``read``; ``read`` returns the accepted value
-or raises ValueError.
+Every function here makes a dataclass field with the metadata ``words`` and ``read``; ``read`` returns the accepted
+value or raises ValueError.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def choice(default: Any, *others: Any) -> Any:
     def read(value: Any) -> Any:
         if isinstance(value, bool) or value not in choices:
             raise ValueError
-        return value
+        return choices[choices.index(value)]
 
     return _field(default, f"one of {', '.join(map(str, choices))}", read)
 
