@@ -1,0 +1,71 @@
+"""The command line. A command's file imports what is heavy only when the command works."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import labtune
+from labtune.cli import check, evaluate, plugins, predict, run, show, tasks
+from labtune.errors import LabtuneError
+
+COMMANDS = (tasks, show, run, predict, evaluate, plugins, check)
+
+# Exit codes: 1 for a check that does not hold, 2 for an error that the user can mend, 128 + signal as shells have it.
+USER_ERROR = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints look like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise LabtuneError(f"{message} (see '{self.prog} --help')")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser with all commands; each sets ``work``, from the parsed arguments to an exit code."""
+    parser = _Parser(prog="labtune", description="Fine-tune pre-trained encoders, with numbers you can defend.")
+    parser.add_argument("--version", action="version", version=f"labtune {labtune.__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code; an expected failure is told on one line."""
+    try:
+        return _work(argv)
+    except LabtuneError as error:
+        _explain(f"error: {' '.join(str(error).split())}")
+        return USER_ERROR
+    except KeyboardInterrupt as interrupt:
+        _explain(f"interrupted: {interrupt}" if str(interrupt) else "interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as head, has seen enough; the flush at exit must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def _work(argv: Sequence[str] | None) -> int:
+    parser = build_parser()
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = parser.parse_args(words, argparse.Namespace(argv=words))
+    if "work" not in arguments:
+        parser.print_help()
+        return 0
+    code: int = arguments.work(arguments)
+    sys.stdout.flush()
+    return code
+
+
+def _explain(line: str) -> None:
+    if os.environ.get("LABTUNE_DEBUG") == "1":
+        traceback.print_exc()
+    print(line, file=sys.stderr)

@@ -1,0 +1,77 @@
+"""``labtune run``: fine-tune, evaluate, report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from labtune.catalog import load_catalog
+from labtune.cli.launch import is_first_process, is_worker, launch
+from labtune.cli.output import Subparsers, print_json, print_scores
+from labtune.settings import DATA_FILES, resolve_settings
+
+SETTINGS = ("preset", "encoder", "method", "bits", "epochs", "seed", "split", "checkpoint_every")
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "run",
+        help="fine-tune, evaluate and report",
+        description="Fine-tune, evaluate and report. Without data files the plugin's bundled sample is used; "
+        "of one file the rest is split off. Every other setting: 'labtune show TASK', then --set or a TOML file.",
+    )
+    parser.add_argument("task", metavar="TASK|FILE.toml", help="a name from 'labtune tasks', or a file of settings")
+    for name in DATA_FILES:
+        parser.add_argument(f"--{name}", metavar="FILE", help=f"records of the {name} split")
+    parser.add_argument("--preset", help="named settings of the task")
+    parser.add_argument("--encoder", help="a hub id, a local folder, or a plugin's name")
+    parser.add_argument("--method", help="which weights learn: full, lora, …")
+    parser.add_argument("--bits", help="storage of the frozen weights: 32, 16, 8 or 4")
+    parser.add_argument("--epochs", help="passes over the training data")
+    parser.add_argument("--seed", help="of every random choice")
+    parser.add_argument("--split", help="how one file becomes three: stratified, …")
+    parser.add_argument("--checkpoint-every", metavar="STEPS", help="0, the default: after every epoch")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="any setting, such as loss.gamma=2"
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, help="the run folder to make")
+    parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
+    parser.add_argument("--processes", metavar="P", type=_count, default=1, help="processes on this machine")
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")
+    parser.set_defaults(work=work)
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Check the settings, then run them here or in several processes."""
+    catalog = load_catalog()
+    settings = resolve_settings(catalog, arguments.task, _flags(arguments), arguments.set)
+    if arguments.processes > 1 and not is_worker():
+        return launch(arguments.processes, arguments.argv)
+    from labtune.run import run_settings
+
+    run = run_settings(settings, out=arguments.out, resume=arguments.resume, catalog=catalog)
+    if is_first_process():
+        _tell(run.folder, run.metrics, as_json=arguments.json)
+    return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
+    return int(text)
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    files = {name: getattr(arguments, name) for name in DATA_FILES if getattr(arguments, name)}
+    return {name: getattr(arguments, name) for name in SETTINGS} | ({"data": files} if files else {})
+
+
+def _tell(folder: Path, metrics: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"run": str(folder), **metrics})
+        return
+    print_scores(metrics.get("test") or metrics.get("valid") or {}, metrics.get("baseline"))
+    print(f"report: {folder / 'report.html'}")
