@@ -25,5 +25,5 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(result)
     else:
-        print_scores(result.get("test", result), result.get("baseline"))
+        print_scores(result["scores"])
     return 0

@@ -13,7 +13,7 @@ def add(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("predict", help="predict for every record of a file")
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
     parser.add_argument("file", metavar="FILE", type=Path, help="records in the task's format; labels are not needed")
-    parser.add_argument("-o", "--out", metavar="FILE", type=Path, help="where the predictions go")
+    parser.add_argument("-o", "--out", metavar="FILE", type=Path, help="FILE.predictions.jsonl by default")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")
     parser.set_defaults(work=work)
 
@@ -26,5 +26,7 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(summary)
     else:
-        print_columns([[f"{key}:", str(value)] for key, value in summary.items()])
+        print_columns(
+            [[key, f"{value:.3g}" if isinstance(value, float) else str(value)] for key, value in summary.items()]
+        )
     return 0
