@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 from labtune.specs import Labels, Prediction, Record, Span
@@ -13,9 +13,10 @@ Name = tuple[str, ...]
 
 
 def fit(records: Sequence[Record], labels: Labels) -> Callable[[Sequence[Record]], list[Prediction]]:
-    """Learn every entity of the training data that has one type only, as the baseline of CoNLL-2003 did.
+    """Learn every entity of the training data with its most frequent type, as the baseline of CoNLL-2003 did.
 
-    Where several names match, the longest from the left is taken (Tjong Kim Sang and De Meulder 2003, section 4).
+    From left to right the longest known name is taken (Tjong Kim Sang and De Meulder 2003); of types equally frequent,
+    the one seen first.
 
     Parameters
     ----------
@@ -29,12 +30,12 @@ def fit(records: Sequence[Record], labels: Labels) -> Callable[[Sequence[Record]
     callable
         From records to predictions.
     """
-    types: defaultdict[Name, set[str]] = defaultdict(set)
+    types: defaultdict[Name, Counter[str]] = defaultdict(Counter)
     for record in records:
         words = _words(record)
         for span in record.target:
-            types[words[span.start : span.end]].add(span.label)
-    known = {name: found.pop() for name, found in types.items() if len(found) == 1}
+            types[words[span.start : span.end]][span.label] += 1
+    known = {name: found.most_common(1)[0][0] for name, found in types.items()}
     longest = max(map(len, known), default=0)
     return lambda unseen: [Prediction(record.id, _match(_words(record), known, longest)) for record in unseen]
 
