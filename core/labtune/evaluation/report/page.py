@@ -1,0 +1,91 @@
+"""Writing the page: the run's content through the template."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from labtune.evaluation.report import plots, words
+from labtune.evaluation.report.content import RunContent, read_run
+from labtune.evaluation.report.curves import learning_curves
+from labtune.evaluation.report.verdict import judge
+from labtune.evaluation.sections import Examples, Matrix
+from labtune.folder import RunFolder, write_text
+
+APART = ("versions", "machine")  # tables of run.toml that are no settings
+
+
+def write_report(run: Path) -> Path:
+    """Write ``report.html`` from the other files of a run folder.
+
+    Parameters
+    ----------
+    run
+        The folder of a finished run.
+
+    Returns
+    -------
+    Path
+        The page: one file that needs no other and no network, and runs no script.
+
+    Raises
+    ------
+    RunError
+        If the folder is no finished run, a file in it cannot be read, or the page cannot be written.
+    """
+    page = RunFolder(run).report
+    write_text(page, render(read_run(run)))
+    return page
+
+
+def render(run: RunContent) -> str:
+    """Return the page as HTML."""
+    environment = _environment()
+    return environment.get_template("report.html.j2").render(
+        run=run,
+        verdict=judge(run),
+        style=Markup(environment.get_template("style.css").render()),  # noqa: S704 our own file
+        findings=[section for section in run.sections if not isinstance(section, Examples)],
+        examples=[section for section in run.sections if isinstance(section, Examples)],
+        curves=learning_curves(run),
+        settings=dict(_flat({key: value for key, value in run.settings.items() if key not in APART})),
+        origin=dict(_flat({key: run.settings.get(key, {}) for key in APART})),
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("labtune.evaluation.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(plots=plots, words=words, shades=shades, kind=lambda section: type(section).__name__)
+    environment.filters["image"] = image
+    return environment
+
+
+def image(svg: str) -> str:
+    """Return markup as the address of an image: a browser runs no script in it and lets it load nothing."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def shades(matrix: Matrix) -> list[list[float]]:
+    """Share of each row's total, 0 to 1, for its shading."""
+    rows = [[abs(value or 0) for value in row] for row in matrix.values]
+    return [[round(value / (sum(row) or 1), 3) for value in row] for row in rows]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Entries of nested tables under dotted names."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
