@@ -43,11 +43,11 @@ class Catalog:
             If no plugin offers the task, or one of its parts.
         """
         if name not in self.tasks:
-            raise PluginError(self._explained(f"unknown task {name!r}. {nearest(name, self.tasks)}"))
+            raise PluginError(self._explained(f"unknown task {name!r}. {nearest(name, self.tasks)}", name))
         task = self.tasks[name]
         for kind, part in self.missing(task):
             lack = f"task {name!r} needs the {SINGULAR[kind]} {part!r}, which no plugin offers."
-            raise PluginError(self._explained(f"{lack} {nearest(part, self.components[kind])}"))
+            raise PluginError(self._explained(f"{lack} {nearest(part, self.components[kind])}", part))
         return task
 
     def missing(self, task: Task) -> Iterator[tuple[str, str]]:
@@ -60,7 +60,7 @@ class Catalog:
         """Return a component; raises PluginError naming the nearest when no plugin offers it."""
         known = self.components[kind]
         if name not in known:
-            raise PluginError(self._explained(f"unknown {SINGULAR[kind]} {name!r}. {nearest(name, known)}"))
+            raise PluginError(self._explained(f"unknown {SINGULAR[kind]} {name!r}. {nearest(name, known)}", name))
         return known[name]
 
     def build(self, kind: str, name: str, /, *args: Any, **options: Any) -> Any:
@@ -68,10 +68,13 @@ class Catalog:
         target = self.component(kind, name).target
         return call_target(target, *args, what=f"option of the {SINGULAR[kind]} {name!r}", **options)
 
-    def _explained(self, message: str) -> str:
-        """Add the plugins that failed: one of them may be what the user is looking for."""
-        failed = [f"Plugin {p.name!r} ({p.origin}) did not load: {p.error}." for p in self.report.failed]
-        return " ".join([message, *failed, "See 'labtune plugins'."] if failed else [message])
+    def _explained(self, message: str, name: str) -> str:
+        """Add the plugins that failed and could have offered the name: by its prefix, or else all of them."""
+        failed = self.report.failed
+        if not failed:
+            return message
+        suspects = [plugin for plugin in failed if name.startswith(f"{plugin.name}.")] or failed
+        return "; ".join([message.rstrip("."), *(plugin.told for plugin in suspects), "see 'labtune plugins'"])
 
 
 def load_catalog(extra: Mapping[str, object] | None = None) -> Catalog:

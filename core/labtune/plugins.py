@@ -67,6 +67,11 @@ class Plugin:
         """Distribution and version, for messages."""
         return f"{self.distribution} {self.version}" if self.distribution else f"module {self.module}"
 
+    @property
+    def told(self) -> str:
+        """What is wrong with which version of which distribution."""
+        return f"plugin {self.name!r} ({self.origin}) did not load: {self.error}"
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -95,8 +100,8 @@ def load_plugins(extra: Mapping[str, object] | None = None) -> Loaded:
 
     Raises
     ------
-    Exception
-        Whatever a plugin raised, if ``LABTUNE_STRICT=1``; never otherwise.
+    PluginError
+        From whatever a plugin raised, if ``LABTUNE_STRICT=1``; never otherwise.
     """
     found = [(_described(point), partial(_import, point)) for point in _entry_points()]
     found += [(_unpackaged(name, module), partial(_same, module)) for name, module in (extra or {}).items()]
@@ -148,10 +153,11 @@ def _load(plugin: Plugin, load: Callable[[], object], before: Sequence[Plugin]) 
         offers = _ask(plugin, load())
         _refuse_taken(offers, before)
     except (Exception, SystemExit) as error:  # a plugin may fail in any way
-        if os.environ.get("LABTUNE_STRICT") == "1":
-            raise
         kind = "" if isinstance(error, PluginError) else f"{type(error).__name__}: "
-        return replace(plugin, error=kind + " ".join(str(error).split()))
+        failed = replace(plugin, error=kind + " ".join(str(error).split()))
+        if os.environ.get("LABTUNE_STRICT") == "1":
+            raise PluginError(failed.told) from error
+        return failed
     return replace(plugin, offers=offers)
 
 

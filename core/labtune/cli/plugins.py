@@ -23,7 +23,7 @@ def work(arguments: argparse.Namespace) -> int:
         return 0
     print_columns([[plugin.name, plugin.origin, _state(plugin)] for plugin in report.plugins])
     if report.failed:
-        print("Set LABTUNE_STRICT=1 to see where a plugin failed.")
+        print("LABTUNE_STRICT=1 LABTUNE_DEBUG=1 shows where the first one failed.")
     return 0
 
 

@@ -1,0 +1,120 @@
+"""What tests share: no network, the real data when it is there, and small real distributions."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+DEMO = """
+from labtune import Component, Labels, Preset, Task, hookimpl
+
+@hookimpl
+def labtune_tasks():
+    return [
+        Task(
+            name="demo.words",
+            summary="Words for tests.",
+            reader="labtune_demo:read",
+            tokenizer="text",
+            head="sequence",
+            loss="focal",
+            metrics=("classification",),
+            labels=Labels(kind="classes", names=("no", "yes")),
+            presets=(
+                Preset(name="small", summary="quick", settings={"encoder": "tiny", "loss": {"gamma": 1.5}}),
+                Preset(name="large", settings={"encoder": "tiny", "method": "lora", "learning_rate": 1e-3}),
+            ),
+            examples="labtune_demo:examples",
+            options={"loss": {"gamma": 3.0}, "reader": {"column": "text"}},
+        )
+    ]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a developer's own switches out of the tests."""
+    for name in ("LABTUNE_STRICT", "LABTUNE_DISABLE_PLUGINS", "LABTUNE_DEBUG", "RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real data; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("LABTUNE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no real data here: set LABTUNE_DATA")
+    return folder
+
+
+def write_distribution(
+    site: Path, name: str, source: str, *, version: str = "1.0", point: str = "", requires: Sequence[str] = ()
+) -> None:
+    """Write what installing a distribution of one plugin module leaves in a site-packages folder."""
+    module = name.replace("-", "_")
+    info = site / f"{module}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (site / f"{module}.py").write_text(dedent(source))
+    header = [
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}",
+        *(f"Requires-Dist: {line}" for line in requires),
+    ]
+    (info / "METADATA").write_text("\n".join(header) + "\n")
+    (info / "entry_points.txt").write_text(f"[labtune.plugins]\n{point or name.removeprefix('labtune-')} = {module}\n")
+    (info / "RECORD").write_text(f"{module}.py,,\n")
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Install a distribution for this process; the arguments are those of :func:`write_distribution`."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+
+    def write(name: str, source: str, **about: object) -> None:
+        monkeypatch.delitem(sys.modules, name.replace("-", "_"), raising=False)
+        write_distribution(site, name, source, **about)
+
+    return write
+
+
+@pytest.fixture
+def demo(install: Callable[..., None]) -> None:
+    """Install a plugin with the task ``demo.words``."""
+    install("labtune-demo", DEMO)
+
+
+def run_labtune(*words: str, site: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command line in a process of its own."""
+    paths = [str(site)] if site else []
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("LABTUNE_", "PYTHONPATH"))}
+    return subprocess.run(
+        [sys.executable, "-m", "labtune.cli", *words],
+        env={**plain, "PYTHONPATH": os.pathsep.join([*paths, str(ROOT / "core")]), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def labtune() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``labtune`` as a user does: words, ``site=`` a folder of distributions, further environment variables."""
+    return run_labtune
+
+
+@pytest.fixture(scope="session")
+def new_distribution() -> Callable[..., None]:
+    """Write a distribution into a folder of the test's choice; see :func:`write_distribution`."""
+    return write_distribution
