@@ -7,6 +7,7 @@ for an accelerator.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,7 +39,9 @@ class Ragged:
 
     def __post_init__(self) -> None:
         if self.bounds[0] != 0 or self.bounds[-1] != len(self.values):
-            raise ValueError(f"offsets go from {self.bounds[0]} to {self.bounds[-1]}, the values hold {len(self.values)} rows")
+            raise ValueError(
+                f"offsets go from {self.bounds[0]} to {self.bounds[-1]}, the values hold {len(self.values)} rows"
+            )
 
     @classmethod
     def from_rows(cls, rows: Sequence[Any], dtype: torch.dtype | None = None) -> Ragged:
@@ -168,8 +171,8 @@ class Windows:
     offsets
         ``(W + 1,)``: the windows' boundaries.
     weights
-        ``(M,)``: what each window row counts for in the stitched result. Of several windows that read a position the one
-        in which it lies deepest counts 1 and the others 0; special rows at the ends are averaged.
+        ``(M,)``: what each window row counts for in the stitched result. Of several windows that read a position the
+        one in which it lies deepest counts 1 and the others 0; special rows at the ends are averaged.
     length
         N, rows of the original.
     """
@@ -191,7 +194,9 @@ class Windows:
         return Ragged(whole.index_add(0, positions, windowed * weights), offsets)
 
 
-def plan_windows(ragged: Ragged, size: int, *, prefix: int = 0, suffix: int = 0, overlap: int | None = None) -> Windows | None:
+def plan_windows(
+    ragged: Ragged, size: int, *, prefix: int = 0, suffix: int = 0, overlap: int | None = None
+) -> Windows | None:
     """Plan windows of at most ``size`` rows over every record that is longer.
 
     Parameters
@@ -220,14 +225,18 @@ def plan_windows(ragged: Ragged, size: int, *, prefix: int = 0, suffix: int = 0,
     room = size - prefix - suffix
     shared = room // 4 if overlap is None else overlap
     if room - shared < 1:
-        raise ValueError(f"windows of {size} rows leave no room beside {prefix + suffix} special and {shared} shared rows")
+        raise ValueError(
+            f"windows of {size} rows leave no room beside {prefix + suffix} special and {shared} shared rows"
+        )
     positions: list[Tensor] = []
     weights: list[Tensor] = []
     for start, length in zip(ragged.bounds[:-1], ragged.lengths.tolist(), strict=True):
         rows, shares = _windows_of(length, room, shared, prefix, suffix) if length > size else _whole(length)
         positions.extend(row + start for row in rows)
         weights.extend(shares)
-    return Windows(torch.cat(positions), offsets_of([len(row) for row in positions]), torch.cat(weights), len(ragged.values))
+    return Windows(
+        torch.cat(positions), offsets_of([len(row) for row in positions]), torch.cat(weights), len(ragged.values)
+    )
 
 
 def _whole(length: int) -> tuple[list[Tensor], list[Tensor]]:
@@ -240,7 +249,7 @@ def _windows_of(length: int, room: int, shared: int, prefix: int, suffix: int) -
     step = room - shared
     starts = [*range(0, content - room, step), content - room]
     # Neighbouring windows meet in the middle of what they share.
-    middles = [(left + room + right) // 2 for left, right in zip(starts[:-1], starts[1:], strict=True)]
+    middles = [(left + room + right) // 2 for left, right in itertools.pairwise(starts)]
     cuts = [0, *middles, content]
     head, tail = torch.arange(prefix), torch.arange(length - suffix, length)
     rows, shares = [], []

@@ -45,7 +45,9 @@ class TokenHead(nn.Module):
     def project(self, hidden: Ragged, batch: Batch) -> Ragged:
         """Scores of every unit: ragged ``(U, L)``."""
         if batch.units is None:
-            raise SettingsError("this head predicts for each unit, but the task's tokenizer names none; use head 'sequence'")
+            raise SettingsError(
+                "this head predicts for each unit, but the task's tokenizer names none; use head 'sequence'"
+            )
         states = hidden.values.index_select(0, batch.unit_index)  # (U, C)
         return batch.units.with_values(self.linear(self.dropout(states)).float())
 

@@ -43,5 +43,5 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def save(self, folder: Path) -> None:
-        """Write weights, configuration and tokenizer where :func:`labtune.encoder.loading.load_encoder` can read them."""
+        """Write weights, configuration and tokenizer so that ``load_encoder`` reads them."""
         raise NotImplementedError

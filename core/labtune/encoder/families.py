@@ -33,7 +33,7 @@ def esm_positions(config: Any) -> int:
     return from_zero(config) if config.position_embedding_type == "rotary" else after_padding(config)
 
 
-def esm_embeddings(model: nn.Module, tokens: Ragged, positions: Tensor) -> dict[str, Tensor]:
+def esm_embeddings(model: nn.Module, tokens: Ragged, positions: Tensor) -> Tensor:
     """Embed for ESM with ``token_dropout`` scaled by each record's own share of ``<mask>``.
 
     The model's embedding layer would take that share over the whole row, which here is the whole batch.
@@ -58,7 +58,7 @@ def esm_embeddings(model: nn.Module, tokens: Ragged, positions: Tensor) -> dict[
         hidden = hidden + layer.position_embeddings(positions)
     if layer.layer_norm is not None:
         hidden = layer.layer_norm(hidden)
-    return {"inputs_embeds": hidden[None]}
+    return hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Family:
     first_position: Callable[[Any], int] = from_zero
     reserved: Callable[[Any], int] = from_zero
     unused: tuple[str, ...] = ("pooler",)
-    embed: Callable[[nn.Module, Ragged, Tensor], dict[str, Tensor]] | None = None
+    embed: Callable[[nn.Module, Ragged, Tensor], Tensor] | None = None
 
 
 _ROBERTA = Family(first_position=after_padding, reserved=after_padding)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
+from transformers.utils import logging as chatter
 
+from labtune.encoder.attention import PACKED
 from labtune.encoder.base import Encoder
 from labtune.encoder.families import FAMILIES, Family
-from labtune.encoder.packed import Packing
+from labtune.encoder.packing import Packing
 from labtune.ragged import Ragged
 
 log = logging.getLogger(__name__)
 
 
 class HubEncoder(Encoder):
-    """Runs packed where the model's family allows it, else padded.
+    """Runs packed when the model was read with packed attention, else padded.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ class HubEncoder(Encoder):
         self.width = int(model.config.hidden_size)
         self.limit = _limit(model.config, tokenizer)
         if not self.packed:
-            log.info("%s models run padded: labtune cannot pack them", self.family)
+            log.info("this %s encoder runs padded", self.family)
 
     @property
     def family(self) -> str:
@@ -47,44 +49,46 @@ class HubEncoder(Encoder):
     @property
     def packed(self) -> bool:
         """Whether batches run without padding."""
-        return self.family in FAMILIES
+        return str(self.model.config._attn_implementation) == PACKED
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
-        """The transformer layers, first to last: the largest list of modules that the model holds."""
-        lists = [module for module in self.model.modules() if isinstance(module, nn.ModuleList)]
+        """The transformer layers, first to last: the longest list of modules in the model."""
+        lists: list[Sequence[nn.Module]] = [m for m in self.model.modules() if isinstance(m, nn.ModuleList)]
         return max(lists, key=len, default=())
 
     @property
     def embeddings(self) -> nn.Module:
         """The embedding layer, positions and normalisation included."""
-        return getattr(self.model, "embeddings", None) or self.model.get_input_embeddings()
+        layer: nn.Module = getattr(self.model, "embeddings", None) or self.model.get_input_embeddings()
+        return layer
 
     def forward(self, inputs: Mapping[str, Ragged]) -> Ragged:
-        """Hidden states ``(N, C)`` under the boundaries of the inputs (``input_ids`` and what else the model takes)."""
-        family = FAMILIES.get(self.family)
-        return self._padded(inputs) if family is None else self._packed(inputs, family)
+        """Compute hidden states ``(N, C)``.
+
+        Parameters
+        ----------
+        inputs
+            ``input_ids (N,)`` and what else the model takes, such as ``token_type_ids (N,)``.
+        """
+        return self._packed(inputs, FAMILIES[self.family]) if self.packed else self._padded(inputs)
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, the configuration and the tokenizer."""
-        self.model.save_pretrained(folder)
-        if self.tokenizer is not None:
-            self.tokenizer.save_pretrained(folder)
+        with quiet():
+            self.model.save_pretrained(folder)
+            if self.tokenizer is not None:
+                self.tokenizer.save_pretrained(folder)
 
     def _packed(self, inputs: Mapping[str, Ragged], family: Family) -> Ragged:
-        ids = inputs["input_ids"]
-        packing = Packing.of(ids)
-        tokens = ids.select(packing.order)
-        starts = tokens.offsets[:-1].repeat_interleave(tokens.lengths)
-        positions = torch.arange(len(tokens.values)) - starts + family.first_position(self.model.config)
-        positions = positions.to(ids.values.device)
-        others = {name: part.select(packing.order).values[None] for name, part in inputs.items() if name != "input_ids"}
+        packing = Packing.of(inputs["input_ids"])
+        positions = packing.positions(family.first_position(self.model.config))
         if family.embed is None:
-            read: dict[str, Tensor] = {"input_ids": tokens.values[None], **others}
+            read = {name: part.select(packing.order).values[None] for name, part in inputs.items()}
         else:
-            read = family.embed(self.model, tokens, positions)
+            read = {"inputs_embeds": family.embed(self.model, packing.tokens, positions)[None]}
         hidden = self.model(**read, position_ids=positions[None], packing=packing).last_hidden_state[0]
-        return tokens.with_values(hidden).select(packing.order.argsort())
+        return inputs["input_ids"].with_values(packing.undo(hidden))
 
     def _padded(self, inputs: Mapping[str, Ragged]) -> Ragged:
         ids = inputs["input_ids"]
@@ -94,11 +98,24 @@ class HubEncoder(Encoder):
 
 
 def _limit(config: Any, tokenizer: Any) -> int | None:
-    """Longest input in tokens that the model was made for."""
+    """Longest input in tokens that the model was made for; None when its configuration names none."""
     longest = getattr(config, "max_position_embeddings", None)
-    family = FAMILIES.get(config.model_type)
     if longest is None:
         return None
-    if family is not None:
-        return int(longest) - family.reserved(config)
-    return min(int(longest), getattr(tokenizer, "model_max_length", longest))
+    if config.model_type in FAMILIES:
+        return int(longest) - FAMILIES[config.model_type].reserved(config)
+    return min(int(longest), getattr(tokenizer, "model_max_length", int(longest)))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' load reports and progress bars off the terminal; labtune raises what matters in them."""
+    before, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+    try:
+        yield
+    finally:
+        chatter.set_verbosity(before)
+        if bars:
+            chatter.enable_progress_bar()

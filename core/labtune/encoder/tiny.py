@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from labtune.encoder.hub import HubEncoder
-from labtune.encoder.packed import PACKED
+from labtune.encoder.attention import PACKED
 
 WIDTH = 32
 LIMIT = 128
@@ -36,7 +36,7 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     """One token for each byte of UTF-8, between ``[CLS]`` and ``[SEP]``."""
     symbols = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token=SPECIAL[1]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.TemplateProcessing(

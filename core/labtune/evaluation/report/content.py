@@ -21,6 +21,7 @@ ABSENT: Mapping[str, Any] = {
     "warnings": [],
     "best_epoch": None,
 }
+ERRORS = frozenset({"rmse", "mae", "mse", "ece", "brier", "nll"})  # scores whose last word says: smaller is better
 
 
 class Score(NamedTuple):
@@ -84,7 +85,7 @@ class RunContent:
         """Whether a score is an error: the monitored one says so itself, others by their name."""
         if name == self.monitor:
             return str(self.metrics["monitor"]).startswith("-")
-        return name in {"rmse", "mae", "mse", "ece", "brier", "loss", "perplexity"}
+        return name.rpartition("_")[2] in ERRORS
 
     def scores(self) -> list[ScoreRow]:
         """Every score, the main one first."""

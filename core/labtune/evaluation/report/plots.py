@@ -12,9 +12,9 @@ from labtune.evaluation.report.content import Score
 from labtune.evaluation.report.words import count, score
 from labtune.evaluation.sections import Bar, Bars, Curve, Point, Scatter
 
-WIDTH, HEIGHT = 560, 300
+WIDTH, HEIGHT = 440, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 28, 42  # margins: tick labels at the left, the name of y on top
-SIDE = 380  # of a square plot
+SIDE = 340  # of a square plot
 ROW = 26  # height of a row of an interval plot
 DOTS = 2000  # of a scatter plot
 COLOURS = 6
@@ -52,7 +52,7 @@ def scatter(section: Scatter) -> Markup:
 def intervals(section: Bars) -> Markup:
     """Draw one row a bar: its value as a dot, its interval as a line, and the numbers beside them."""
     known = [value for bar in section.bars for value in bar[1:4] if value is not None]
-    left = min(220, 16 + 7 * max((len(bar.label) for bar in section.bars), default=0))
+    left = min(200, 16 + 7 * max((len(bar.label) for bar in section.bars), default=0))
     bottom = TOP + ROW * len(section.bars)
     x = scale([*known, *([] if section.reference is None else [section.reference])], left, WIDTH - 150)
     y = Scale(0, 1, bottom, TOP)

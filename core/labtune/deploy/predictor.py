@@ -1,0 +1,147 @@
+"""Predict and evaluate with a finished run: in Python, and from file to file in bounded memory."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from labtune.catalog import Catalog, call_target, load_catalog
+from labtune.data.dataset import load_records, sha256_of
+from labtune.data.labels import check_labels
+from labtune.device import precision_of
+from labtune.errors import DataError, RunError
+from labtune.evaluation.scoring import score
+from labtune.folder import RunFolder
+from labtune.inference import predict
+from labtune.parts import Parts, load_parts
+from labtune.predictions import prediction_json
+from labtune.settings import Settings
+from labtune.specs import Prediction, Record
+
+CHUNK = 4096  # records in memory at once
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained model that is ready to predict; :func:`load` makes one.
+
+    Parameters
+    ----------
+    settings
+        Of the run.
+    parts
+        Tokenizer, model and the rest.
+    device
+        Where the model is.
+    """
+
+    settings: Settings
+    parts: Parts
+    device: str = "cpu"
+
+    def predict(self, inputs: Iterable[Any]) -> list[Prediction]:
+        """Predict inputs in the form of the task (texts, lists of words, sequences, …) or records.
+
+        Returns
+        -------
+        list of Prediction
+            One an input, in order; inputs that are no records are numbered from 1.
+        """
+        return list(self.stream(_as_records(inputs)))
+
+    def stream(self, records: Iterable[Record]) -> Iterator[Prediction]:
+        """Predict records as they come, in order, a chunk at a time."""
+        remaining = iter(records)
+        while chunk := list(islice(remaining, CHUNK)):
+            data = self.parts.tokenizer([replace(record, target=None) for record in chunk])
+            yield from predict(self.parts.model, data, batch_tokens=self.settings.batch_tokens, device=self.device)
+
+
+def load(run: str | Path, *, catalog: Catalog | None = None) -> Predictor:
+    """Load the model of a finished run.
+
+    Raises
+    ------
+    RunError
+        If the folder is missing, unfinished or damaged.
+    PluginError
+        If the task's plugin is not installed.
+    """
+    folder = RunFolder(Path(run))
+    folder.require_complete()
+    settings = Settings.from_toml(folder.settings)
+    parts = load_parts(settings, catalog or load_catalog(), folder.model)
+    accelerator = Accelerator(mixed_precision=precision_of(settings.precision))
+    model: Any = accelerator.prepare_model(parts.model, evaluation_mode=True)
+    return Predictor(settings, replace(parts, model=model), str(accelerator.device))
+
+
+def predict_file(run: str | Path, file: str | Path, out: str | Path | None = None) -> dict[str, Any]:
+    """Predict a file, labelled or not, to JSON lines in its order.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    file
+        In any format that the task reads.
+    out
+        File to write; ``FILE.predictions.jsonl`` beside the input by default.
+
+    Returns
+    -------
+    dict
+        ``out``, ``records``, ``seconds`` and ``records_per_second``.
+    """
+    predictor = load(run)
+    target = Path(out) if out else Path(file).with_name(f"{Path(file).name}.predictions.jsonl")
+    partial = target.with_name(f".{target.name}.partial")
+    records = call_target(
+        predictor.parts.task.reader, Path(file), what="reader option", labelled=False, **predictor.settings.reader
+    )
+    began, count = time.perf_counter(), 0
+    try:
+        with partial.open("w", encoding="utf-8") as stream:
+            for prediction in predictor.stream(records):
+                stream.write(json.dumps(prediction_json(prediction), ensure_ascii=False) + "\n")
+                count += 1
+        if not count:
+            raise DataError(f"{file}: no record found; give a file with at least one")
+        partial.replace(target)
+    except OSError as error:
+        raise RunError(f"{target}: cannot write ({error.strerror})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    seconds = time.perf_counter() - began
+    return {"out": str(target), "records": count, "seconds": seconds, "records_per_second": count / max(seconds, 1e-9)}
+
+
+def evaluate_file(run: str | Path, file: str | Path) -> dict[str, Any]:
+    """Score a labelled file.
+
+    Returns
+    -------
+    dict
+        ``scores`` (name to value and interval), ``records`` and ``sha256`` of the file.
+    """
+    predictor = load(run)
+    parts = predictor.parts
+    records = load_records(parts.task, Path(file), labelled=True, options=predictor.settings.reader)
+    check_labels(parts.labels, records, "given")
+    predictions = predictor.predict(records)
+    scores = score(parts.metrics, predictions, records, seed=predictor.settings.seed)
+    return {"task": parts.task.name, "scores": scores, "records": len(records), "sha256": sha256_of(file)}
+
+
+def _as_records(inputs: Iterable[Any]) -> Sequence[Record]:
+    return [
+        item if isinstance(item, Record) else Record(id=str(number), input=item)
+        for number, item in enumerate(inputs, start=1)
+    ]

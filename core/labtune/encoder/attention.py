@@ -1,0 +1,116 @@
+"""Attention over a flat batch: every record attends to itself alone, without padding.
+
+transformers' own routes for flat batches need FlashAttention on a GPU; its other attention functions ignore record
+boundaries and let records read each other, silently. So labtune registers a function of its own, which is given the
+boundaries as the keyword argument ``packing``. It applies no dropout to attention probabilities, on any device: fused
+kernels have none, and results must not depend on the device.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+from labtune.encoder.packing import Group, Packing
+
+PACKED = "labtune_packed"
+LONG = 512  # rows from which storing all scores costs more than computing them twice
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packing: Packing,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **unused: Any,
+) -> tuple[Tensor, None]:
+    """Attend within each record.
+
+    Parameters
+    ----------
+    module, attention_mask, unused
+        Part of transformers' interface.
+    query, key, value
+        ``(1, H, N, D)``, rows in the order of the packing.
+    packing
+        The records' boundaries.
+    scaling
+        Factor on the scores; one over the root of D by default.
+    sliding_window
+        Tokens at this distance or further apart do not read each other.
+
+    Returns
+    -------
+    tuple
+        ``(1, N, H, D)``, and None for the probabilities, which are not kept.
+    """
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    rows = [part[0].transpose(0, 1) for part in (query, key, value)]  # (N, H, D) each
+    if _has_kernel(query.device, query.dtype) and query.shape[-1] % 8 == 0:
+        return _by_kernel(*rows, packing, scale, sliding_window)[None], None
+    parts = [
+        _by_tile(*(part[group.start : group.stop] for part in rows), packing, group, scale, sliding_window)
+        for group in packing.groups
+    ]
+    return (torch.cat(parts) if len(parts) > 1 else parts[0])[None], None
+
+
+def _by_tile(
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, group: Group, scale: float, window: int | None
+) -> Tensor:
+    """Attention of the tiles of one size, ``(count * size, H, D)``."""
+    heads = query.shape[1]
+    # (count, H, size, D)
+    q, k, v = (part.unflatten(0, (group.count, group.size)).transpose(1, 2) for part in (query, key, value))
+    if group.size > LONG:
+        mask = packing.mask(group, window)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else mask[:, None], scale=scale)
+        return out.transpose(1, 2).flatten(0, 1)
+    q, k, v = (part.flatten(0, 1) for part in (q, k, v))  # (count * H, size, D)
+    bias = packing.bias(group, window, heads, q.dtype)
+    if bias is None:
+        scores = torch.bmm(q * scale, k.transpose(1, 2))
+    else:
+        scores = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=scale)
+    out = torch.bmm(scores.softmax(-1), v)
+    return out.unflatten(0, (group.count, heads)).transpose(1, 2).flatten(0, 1)
+
+
+@cache
+def _has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether torch's variable-length attention runs here: FlashAttention, so an Ampere GPU or later, in 16 bits."""
+    half = dtype in (torch.bfloat16, torch.float16)
+    return device.type == "cuda" and half and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def _by_kernel(query: Tensor, key: Tensor, value: Tensor, packing: Packing, scale: float, window: int | None) -> Tensor:
+    """Attention of all records in one kernel, ``(N, H, D)``."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    bounds, longest = packing.tokens.device_offsets, packing.tokens.max_length
+    reach = -1 if window is None else window - 1  # the kernel's window includes its ends
+    out: Tensor = varlen_attn(
+        query.contiguous(),
+        key.contiguous(),
+        value.contiguous(),
+        bounds,
+        bounds,
+        longest,
+        longest,
+        scale=scale,
+        window_size=(reach, reach),
+    )
+    return out
+
+
+AttentionInterface.register(PACKED, packed_attention)

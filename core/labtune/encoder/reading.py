@@ -1,0 +1,147 @@
+"""From a folder that holds a Hugging Face model to an encoder, with safetensors only and no code but transformers'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+
+from labtune.encoder.attention import PACKED
+from labtune.encoder.families import FAMILIES, Family
+from labtune.encoder.hub import HubEncoder, quiet
+from labtune.encoder.safety import check_folder
+from labtune.errors import EncoderError
+
+HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "hidden_dropout", "embedding_dropout", "mlp_dropout")
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+BROKEN = (
+    SafetensorError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+)  # what transformers raises on bad files
+UNKNOWN = Family()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How pre-trained weights are read.
+
+    Parameters
+    ----------
+    dropout
+        Dropout of hidden states; the model's own rate when None. Attention probabilities are never dropped: fused
+        kernels cannot, and results should not depend on the device.
+    revision
+        Branch, tag or commit of a hub model.
+    gradient_checkpointing
+        Compute each layer again in the backward pass instead of keeping what it computed: slower, and far less memory.
+    packed
+        Whether batches run without padding where the family allows it.
+    """
+
+    dropout: float | None = None
+    revision: str | None = None
+    gradient_checkpointing: bool = False
+    packed: bool = True
+
+
+def read_encoder(folder: Path, name: str, reading: Reading) -> HubEncoder:
+    """Read model and tokenizer from a folder.
+
+    Parameters
+    ----------
+    folder
+        What ``save_pretrained`` wrote.
+    name
+        What the user called it, for messages.
+    reading
+        How.
+
+    Raises
+    ------
+    EncoderError
+        If the folder is unsafe, incomplete or damaged, or its weights do not fit its configuration.
+    """
+    check_folder(folder, name)
+    with quiet():
+        model = _read_model(folder, name, reading)
+        encoder = HubEncoder(model, _read_tokenizer(folder, name))
+    if reading.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    return encoder
+
+
+def _read_model(folder: Path, name: str, reading: Reading) -> PreTrainedModel:
+    config = _read_config(folder, name, reading.dropout)
+    family = FAMILIES.get(config.model_type)
+    layout = {"attn_implementation": PACKED} if reading.packed and family is not None else {}
+    try:
+        model, report = AutoModel.from_pretrained(
+            folder, config=config, use_safetensors=True, local_files_only=True, output_loading_info=True, **layout
+        )
+    except BROKEN as error:
+        raise EncoderError(f"encoder {name!r} cannot be read from {folder}: {_one_line(error)}") from error
+    unused = (family or UNKNOWN).unused
+    _check_weights(model, report, name, unused)
+    for module in unused:
+        if hasattr(model, module):
+            setattr(model, module, None)
+    return model
+
+
+def _read_config(folder: Path, name: str, dropout: float | None) -> PreTrainedConfig:
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except BROKEN as error:
+        raise EncoderError(
+            f"encoder {name!r} has a config.json that transformers cannot read: {_one_line(error)}"
+        ) from error
+    if config.is_encoder_decoder:
+        raise EncoderError(
+            f"encoder {name!r} is an encoder-decoder ({config.model_type}): choose an encoder-only model"
+        )
+    rates = dict.fromkeys(ATTENTION_DROPOUT, 0.0)
+    if dropout is not None:
+        rates |= dict.fromkeys(HIDDEN_DROPOUT, dropout)
+    for key, rate in rates.items():
+        if hasattr(config, key):
+            setattr(config, key, rate)
+    return config
+
+
+def _check_weights(model: nn.Module, report: Mapping[str, Any], name: str, unused: tuple[str, ...]) -> None:
+    """Refuse an encoder of which any needed parameter was left random."""
+    parameters = {key for key, _ in model.named_parameters() if key.split(".")[0] not in unused}
+    random = sorted(parameters & ({key for key, *_ in report["mismatched_keys"]} | set(report["missing_keys"])))
+    if random:
+        raise EncoderError(
+            f"the weights of encoder {name!r} do not fit its config.json: {len(random)} of {len(parameters)} tensors are "
+            f"missing or of another shape, such as {random[0]!r}; check that all files are of one model"
+        )
+
+
+def _read_tokenizer(folder: Path, name: str) -> Any:
+    """Read the tokenizer saved with the model; None when there is none."""
+    if not any(path for pattern in ("*token*", "vocab*") for path in folder.glob(pattern)):
+        return None
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (*BROKEN, AttributeError, ImportError) as error:
+        raise EncoderError(
+            f"the tokenizer of encoder {name!r} cannot be read from {folder}: {_one_line(error)}"
+        ) from error
+    # Long records are windowed later, so the warning that they exceed the model's length would mislead.
+    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
+    return tokenizer
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

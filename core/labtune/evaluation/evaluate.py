@@ -1,0 +1,70 @@
+"""A trained model on validation and test data: predictions, scores beside the baseline, sections of the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from labtune.catalog import Catalog, resolve
+from labtune.evaluation.baselines import fit_baseline
+from labtune.evaluation.scoring import score
+from labtune.evaluation.sections import Section
+from labtune.evaluation.views import default_views
+from labtune.inference import predict
+from labtune.parts import Parts
+from labtune.protocols import Batch
+from labtune.specs import Prediction, Record
+
+Scores = dict[str, dict[str, float | None]]
+
+
+@dataclass
+class Evaluation:
+    """Scores by part, and what the report shows of the part that was judged last (test, else validation)."""
+
+    scores: dict[str, Scores] = field(default_factory=dict)
+    baseline: Scores = field(default_factory=dict)
+    judged: str = ""
+    predictions: list[Prediction] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+    speed: dict[str, float] = field(default_factory=dict)
+
+
+def evaluate(
+    parts: Parts,
+    catalog: Catalog,
+    tokenised: Mapping[str, Batch],
+    train: Sequence[Record],
+    *,
+    batch_tokens: int,
+    device: torch.device | str,
+    seed: int,
+) -> Evaluation:
+    """Score validation and test data, and the task's baseline on the last of them."""
+    found = Evaluation()
+    for part in ("valid", "test"):
+        if part not in tokenised:
+            continue
+        data = tokenised[part]
+        began = time.perf_counter()
+        found.predictions = predict(parts.model, data, batch_tokens=batch_tokens, device=device)
+        seconds = time.perf_counter() - began
+        found.speed = {"seconds": seconds, "records_per_second": len(data) / max(seconds, 1e-9)}
+        found.scores[part] = score(parts.metrics, found.predictions, data.records, seed=seed)
+        found.judged = part
+    if found.judged:
+        records = tokenised[found.judged].records
+        simple = fit_baseline(parts.task, catalog, train, parts.labels)
+        found.baseline = score(parts.metrics, simple(records), records, seed=seed)
+        found.sections = build_sections(parts, found.predictions, records)
+    return found
+
+
+def build_sections(parts: Parts, predictions: Sequence[Prediction], records: Sequence[Record]) -> list[Section]:
+    """Sections of the task's own views, or the general ones where it has none."""
+    views: list[Any] = [resolve(target) for target in parts.task.views] or [default_views]
+    return [section for view in views for section in view(predictions, records, parts.labels)]

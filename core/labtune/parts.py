@@ -1,0 +1,107 @@
+"""Settings and catalog to the parts of a run: tokenizer, model, loss, metrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from labtune.catalog import Catalog
+from labtune.data.batching import stable_seed
+from labtune.encoder.loading import load_encoder
+from labtune.encoder.methods import apply_method, load_trained, save_trained
+from labtune.errors import RunError
+from labtune.folder import write_json
+from labtune.model import Model, load_head, save_head
+from labtune.protocols import Batch, Loss, Metric, Tokenizer
+from labtune.settings import Settings
+from labtune.specs import Labels, Task
+
+LABELS_FILE = "labels.json"
+ENCODER_FOLDER = "encoder"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of; the first metric selects checkpoints."""
+
+    task: Task
+    labels: Labels
+    tokenizer: Tokenizer
+    model: Model
+    loss: Loss
+    metrics: Sequence[Metric]
+
+
+def build_parts(settings: Settings, catalog: Catalog, labels: Labels) -> Parts:
+    """Build the parts for a training: a pre-trained encoder and a fresh head.
+
+    The head's first weights depend on the seed alone.
+    """
+    encoder = load_encoder(settings.encoder, catalog, dropout=settings.dropout, options=settings.encoder_options)
+    apply_method(encoder, settings)
+    return _assemble(settings, catalog, labels, encoder)
+
+
+def load_parts(settings: Settings, catalog: Catalog, folder: Path) -> Parts:
+    """Build the parts of a finished run from its model folder.
+
+    Raises
+    ------
+    RunError
+        If a file of the model is missing or damaged.
+    """
+    encoder = load_trained(settings, catalog, folder / ENCODER_FOLDER)
+    parts = _assemble(settings, catalog, _read_labels(folder / LABELS_FILE), encoder)
+    load_head(parts.model.head, folder)
+    parts.model.eval()
+    return parts
+
+
+def fit_parts(parts: Parts, train: Batch) -> None:
+    """Let head and loss see the training data, when they want to."""
+    for part in (parts.model.head, parts.loss):
+        learn: Any = getattr(part, "fit", None)
+        if learn is not None:
+            learn(train)
+
+
+def save_parts(parts: Parts, settings: Settings, folder: Path) -> None:
+    """Write a model folder that :func:`load_parts` reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / LABELS_FILE, asdict(parts.labels))
+    save_head(parts.model.head, folder)
+    save_trained(parts.model.encoder, settings, folder / ENCODER_FOLDER)
+
+
+def _assemble(settings: Settings, catalog: Catalog, labels: Labels, encoder: Any) -> Parts:
+    task = catalog.task(settings.task)
+
+    def build(kind: str, default: str, options: Mapping[str, Any], *args: Any) -> Any:
+        chosen = dict(options)
+        return catalog.build(kind, chosen.pop("name", default), *args, labels, **chosen)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_seed("head", settings.seed))
+        head: nn.Module = build("heads", task.head, settings.head, encoder.width)
+    return Parts(
+        task=task,
+        labels=labels,
+        tokenizer=build("tokenizers", task.tokenizer, settings.tokenizer, encoder.tokenizer),
+        model=Model(encoder, head, window_overlap=settings.window_overlap),
+        loss=build("losses", task.loss, settings.loss),
+        metrics=[catalog.build("metrics", name, labels) for name in task.metrics],
+    )
+
+
+def _read_labels(path: Path) -> Labels:
+    try:
+        content = json.loads(path.read_text())
+        return Labels(kind=content["kind"], names=tuple(content["names"]))
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path}: the labels cannot be read; the run folder is damaged") from error

@@ -1,0 +1,203 @@
+"""One run, from files to report: read, split, tokenise, train, score, write.
+
+Everything that can be wrong with the input is found before the run folder is made.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from labtune.catalog import Catalog, load_catalog
+from labtune.data.splits import Splits, load_splits
+from labtune.device import peak_memory_mb, precision_of
+from labtune.encoder.methods import learning_rates
+from labtune.evaluation.evaluate import Evaluation, evaluate
+from labtune.evaluation.report import write_report
+from labtune.evaluation.sections import to_json
+from labtune.folder import RunFolder, claim, finite, write_json, write_text
+from labtune.parts import Parts, build_parts, fit_parts, save_parts
+from labtune.predictions import prediction_json
+from labtune.protocols import Batch
+from labtune.provenance import provenance
+from labtune.settings import Settings, resolve_settings
+from labtune.training.checkpoints import Progress
+from labtune.training.loop import Training, fit
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder and its scores."""
+
+    folder: Path
+    metrics: Mapping[str, Any]
+
+
+def run(
+    task: str,
+    *,
+    train: str | Path | None = None,
+    valid: str | Path | None = None,
+    test: str | Path | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    catalog: Catalog | None = None,
+    **settings: Any,
+) -> Run:
+    """Fine-tune, evaluate and report.
+
+    Parameters
+    ----------
+    task
+        A task's name, or a TOML file of settings.
+    train, valid, test
+        Data files. Without any the task's bundled sample is used; with only some, the rest is split off the training
+        data.
+    out
+        Run folder to make; ``runs/TASK-N`` by default.
+    resume
+        Go on with an interrupted run in ``out``.
+    catalog
+        What is installed, when it was loaded before.
+    settings
+        Any setting of :class:`labtune.settings.Settings`.
+
+    Returns
+    -------
+    Run
+        The folder and what is in its ``metrics.json``.
+
+    Raises
+    ------
+    LabtuneError
+        With one line on what is wrong and what to do next.
+    """
+    known = catalog or load_catalog()
+    files = {name: str(path) for name, path in (("train", train), ("valid", valid), ("test", test)) if path is not None}
+    flags = {**settings, **({"data": files} if files else {})}
+    resolved = resolve_settings(known, task, flags, [])
+    return run_settings(resolved, out=Path(out) if out else None, resume=resume, catalog=known)
+
+
+def run_settings(
+    settings: Settings, *, out: Path | None = None, resume: bool = False, catalog: Catalog | None = None
+) -> Run:
+    """Run with resolved settings; see :func:`run`."""
+    known = catalog or load_catalog()
+    folder = claim(out, settings.task, resume=resume)
+    splits = load_splits(known.task(settings.task), settings)
+    parts = build_parts(settings, known, splits.labels)
+    tokenised = {part: parts.tokenizer(records) for part, records in splits.records.items()}
+    fit_parts(parts, tokenised["train"])
+    accelerator = Accelerator(mixed_precision=precision_of(settings.precision))
+    with _whole_or_gone(folder):
+        if accelerator.is_main_process:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            write_text(folder.settings, settings.to_toml(_facts(known, splits)))
+        accelerator.wait_for_everyone()
+        progress = fit(_training(settings, parts, tokenised, folder), accelerator, resume=resume)
+        found = evaluate(
+            parts,
+            known,
+            tokenised,
+            splits.records["train"],
+            batch_tokens=settings.batch_tokens,
+            device=accelerator.device,
+            seed=settings.seed,
+        )
+        metrics = _metrics(settings, splits, parts, tokenised, progress, found)
+        if accelerator.is_main_process:
+            _write(folder, settings, parts, found, metrics)
+        accelerator.wait_for_everyone()
+    return Run(folder.path, metrics)
+
+
+def _facts(catalog: Catalog, splits: Splits) -> dict[str, Any]:
+    """What ``run.toml`` says beside the settings."""
+    plugins = {plugin.distribution: plugin.version for plugin in catalog.report.plugins if plugin.distribution}
+    return {**provenance(plugins), "sha256": dict(splits.sha256), "split": splits.fingerprint}
+
+
+@contextmanager
+def _whole_or_gone(folder: RunFolder) -> Iterator[None]:
+    """Take back a folder that a failure left without anything to go on with."""
+    existed = folder.path.exists()
+    try:
+        yield
+    except BaseException:
+        if not existed and not any(folder.checkpoints.glob("step-*")):
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+
+
+def _training(settings: Settings, parts: Parts, tokenised: Mapping[str, Batch], folder: RunFolder) -> Training:
+    return Training(
+        model=parts.model,
+        loss=parts.loss,
+        metric=parts.metrics[0],
+        train=tokenised["train"],
+        valid=tokenised.get("valid"),
+        settings=settings,
+        rates=learning_rates(settings),
+        checkpoints=folder.checkpoints,
+        log=folder.log,
+    )
+
+
+def _metrics(
+    settings: Settings,
+    splits: Splits,
+    parts: Parts,
+    tokenised: Mapping[str, Batch],
+    progress: Progress,
+    found: Evaluation,
+) -> dict[str, Any]:
+    """Everything that ``metrics.json`` holds."""
+    chosen = {name: getattr(settings, name) for name in ("task", "preset", "encoder", "method", "bits", "seed")}
+    trainable = sum(parameter.numel() for parameter in parts.model.trainable().values())
+    return {
+        **chosen,
+        "monitor": parts.metrics[0].monitor,
+        **found.scores,
+        "baseline": found.baseline,
+        "judged": found.judged,
+        "best_epoch": progress.best_epoch,
+        "train": {
+            "seconds": progress.seconds,
+            "steps": progress.step,
+            "epochs": progress.epochs_done,
+            "tokens": progress.tokens,
+            "tokens_per_second": progress.tokens / max(progress.seconds, 1e-9),
+            "peak_memory_mb": peak_memory_mb(),
+            "trainable_parameters": trainable,
+            "total_parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
+        },
+        "predict": found.speed,
+        "data": {part: _data_facts(part, splits, parts, data) for part, data in tokenised.items()},
+        "split": splits.fingerprint,
+        "warnings": list(splits.warnings),
+    }
+
+
+def _data_facts(part: str, splits: Splits, parts: Parts, data: Batch) -> dict[str, Any]:
+    limit = parts.model.encoder.limit
+    windowed = int((data.tokens.lengths > limit).sum()) if limit else 0
+    facts = {"records": len(data), "file": str(splits.files[part]), "sha256": splits.sha256[part]}
+    return {**facts, "tokens": len(data.tokens.values), "truncated": 0, "windowed": windowed, "dropped": 0}
+
+
+def _write(folder: RunFolder, settings: Settings, parts: Parts, found: Evaluation, metrics: Mapping[str, Any]) -> None:
+    """Leave the run folder; the scores come last, because they mark it complete."""
+    save_parts(parts, settings, folder.model)
+    lines = [json.dumps(finite(prediction_json(prediction)), ensure_ascii=False) for prediction in found.predictions]
+    write_text(folder.predictions, "".join(line + "\n" for line in lines))
+    write_json(folder.sections, [to_json(section) for section in found.sections])
+    write_json(folder.metrics, metrics)
+    write_report(folder.path)

@@ -1,0 +1,1 @@
+"""Training: the loop on accelerate, its optimiser, checkpoints and log."""

@@ -1,0 +1,150 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped, without pickle.
+
+A checkpoint is a folder ``step-00001234`` of safetensors files and ``state.json``, which holds the progress and the
+SHA-256 of every other file. It is written beside and renamed, so that it is whole or absent; a damaged one is noticed
+by its hashes and the one before is used.
+
+Random states are not saved: every step seeds its own from the run's seed and its number, see
+:func:`labtune.training.loop.seed_step`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from labtune.errors import RunError
+
+log = logging.getLogger(__name__)
+STATE_FILE = "state.json"
+KEPT = 2  # the latest, and one before it in case the latest is damaged
+
+
+@dataclass
+class Progress:
+    """How far a run is: ``step`` counts optimiser steps done; ``best_score`` is None before the first epoch."""
+
+    step: int = 0
+    epochs_done: int = 0
+    best_score: float | None = None
+    best_epoch: int | None = None
+    epochs_without_gain: int = 0
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    stopped_early: bool = False
+
+
+def save_checkpoint(
+    folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, progress: Progress
+) -> Path:
+    """Write a checkpoint under ``folder`` and drop all but the last two."""
+    target = folder / f"step-{progress.step:08d}"
+    arrays, scalars = _optimizer_state(optimizer)
+    files = {"weights.safetensors": dict(weights), "optimizer.safetensors": arrays}
+    write_folder(target, files, {"progress": asdict(progress), "optimizer": scalars})
+    for old in sorted(folder.glob("step-*"))[:-KEPT]:
+        shutil.rmtree(old)
+    return target
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any], Progress] | None:
+    """Read the latest whole checkpoint: weights, optimiser arrays, optimiser scalars, progress.
+
+    Returns None when there is none at all. A damaged one is skipped with a warning.
+
+    Raises
+    ------
+    RunError
+        If there are checkpoints and every one is damaged.
+    """
+    candidates = sorted(folder.glob("step-*"), reverse=True)
+    for candidate in candidates:
+        content = read_folder(candidate)
+        if content is None:
+            log.warning("%s is damaged; using the checkpoint before it", candidate)
+            continue
+        tensors, state = content
+        progress = Progress(**state["progress"])
+        return tensors["weights.safetensors"], tensors["optimizer.safetensors"], state["optimizer"], progress
+    if candidates:
+        raise RunError(f"{folder}: every checkpoint is damaged; start again without --resume")
+    return None
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, arrays: Mapping[str, Tensor], scalars: Mapping[str, Any]
+) -> None:
+    """Put a saved state into a fresh optimiser over the same parameters."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, tensor in arrays.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = tensor
+    for key, value in scalars.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def write_folder(target: Path, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+    """Write safetensors files and their hashes beside ``target``, then rename into place."""
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        for name, tensors in files.items():
+            save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, partial / name)
+        hashes = {name: _sha256(partial / name) for name in files}
+        (partial / STATE_FILE).write_text(json.dumps({**state, "sha256": hashes}))
+        _sync(partial)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    except (OSError, RuntimeError) as error:  # safetensors reports a full disk as its own error
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise RunError(f"{target}: cannot write ({reason}); free space and go on with --resume") from error
+
+
+def read_folder(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
+    """Read what :func:`write_folder` wrote; None when anything of it is damaged or missing."""
+    try:
+        state = json.loads((folder / STATE_FILE).read_text())
+        if any(_sha256(folder / name) != digest for name, digest in state["sha256"].items()):
+            return None
+        return {name: load_file(folder / name) for name in state["sha256"]}, state
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    arrays: dict[str, Tensor] = {}
+    scalars: dict[str, Any] = {}
+    for index, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            (arrays if isinstance(value, Tensor) else scalars)[f"{index}.{name}"] = value
+    return arrays, scalars
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Have the files on the disk before the rename can be seen."""
+    for path in folder.iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
