@@ -39,7 +39,10 @@ fractions = [0.7, 0.15, 0.15]
 [data]
 train = "train.csv"
 
-[versions]
+[facts]
+machine = "Linux x86_64"
+
+[facts.versions]
 labtune = "0.1.0"
 torch = "2.13.0"
 """
@@ -273,17 +276,31 @@ def test_self_contained(tmp_path):
 def test_verdict_of_a_clear_success(tmp_path):
     text = page_of(span_run(tmp_path)).text
     assert "learned the task demo.spans from 1,200 records with the method lora on weights stored in 8 bits" in text
-    assert "trains 0.54 % of its weights" in text
-    assert "On 300 test records it reaches a span F1 of 0.831 (95 % interval 0.803 to 0.859)" in text
-    assert "beats the baseline by 0.310 (0.831 against 0.521), beyond the 95 % intervals of both" in text
+    assert "trains 0.54% of its weights" in text
+    assert "On 300 test records it reaches span F1 0.831 (95% interval 0.803 to 0.859)" in text
+    assert "beats the baseline by 0.310 (0.831 against 0.521), beyond the 95% intervals of both" in text
     assert "records read in windows: 14 in training, 3 in test" in text
+
+
+def test_verdict_names_labels_without_a_true_case(tmp_path):
+    table = Table("Scores", LABEL_COLUMNS, [[name, None, None, None, int(name == "e"), 1] for name in "abcde"])
+    text = page_of(write_run(tmp_path, metrics_of("t", "f1", {"f1": score(0.5)}, {}), [table])).text
+    assert "no test record shows how well it finds a, b, c and 1 more" in text
+
+
+def test_how_to_repeat(tmp_path):
+    text = page_of(class_run(tmp_path / "my run")).text
+    assert "labtune run 'my run/run.toml' --out 'my run-again'" in text
+    settings, _, facts = text.partition("Versions and machine")
+    assert "learning_rate 2e-05" in settings
+    assert "versions.torch 2.13.0" in facts
 
 
 def test_verdict_of_overlapping_intervals(tmp_path):
     text = page_of(class_run(tmp_path)).text
     assert "Not shown to be better than the baseline" in text
-    assert "0.115 better than the baseline (0.716 against 0.601), but their 95 % intervals overlap" in text
-    for caveat in ("43 test records are few", "cut short: 5 in training", "left out: 2 in training", "2 warnings"):
+    assert "0.115 better than the baseline (0.716 against 0.601), but their 95% intervals overlap" in text
+    for caveat in ("only 43 test records", "cut short: 5 in training", "left out: 2 in training", "2 warnings"):
         assert caveat in text
     assert "4 records of test are also in train" in text
 
@@ -291,7 +308,7 @@ def test_verdict_of_overlapping_intervals(tmp_path):
 def test_verdict_without_a_test_split(tmp_path):
     text = page_of(value_run(tmp_path)).text
     assert "Better than the baseline" in text
-    assert "On 150 validation records it reaches a RMSE of 0.420" in text
+    assert "On 150 validation records it reaches RMSE 0.420" in text
     assert "beats the baseline by 0.790 (0.420 against 1.210, smaller is better)" in text
     assert "the validation records chose the best epoch" in text
 

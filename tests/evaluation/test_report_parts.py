@@ -1,5 +1,8 @@
 """The report's small parts: comparing with the baseline, scales of plots, words."""
 
+import re
+from importlib.resources import files
+
 import pytest
 from labtune.evaluation.report.axes import scale
 from labtune.evaluation.report.content import Score, ScoreRow
@@ -39,3 +42,34 @@ def test_words():
     cells = {1234: "1,234", 0.5: "0.500", 2e-5: "2e-05", 1e6: "1,000,000", "x": "x", None: "\N{EN DASH}"}
     assert {value: cell(value) for value in cells} == cells
     assert cell(True) == "yes"
+
+
+def luminance(colour):
+    channels = [part / 255 for part in colour]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    """Contrast ratio of WCAG 2.2, 1 to 21."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def mixed(share, colour, ground):
+    return [share * part + (1 - share) * below for part, below in zip(colour, ground, strict=True)]
+
+
+@pytest.mark.parametrize("scheme", [0, 1, 2], ids=["light", "dark", "print"])
+def test_colours_have_contrast(scheme):
+    style = (files("labtune.evaluation.report") / "templates" / "style.css").read_text()
+    first, *others = re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL)
+    assert len(others) == 2
+    declared = " ".join([first, *others[:scheme][-1:]])
+    digits = {name: (value * 2)[:6] for name, value in re.findall(r"--(\w+): #(\w+)", declared)}
+    colour = {name: [int(value[at : at + 2], 16) for at in (0, 2, 4)] for name, value in digits.items()}
+    for ground in (colour["paper"], colour["wash"]):
+        assert min(contrast(colour[name], ground) for name in ("ink", "soft", "accent", "good", "warn", "bad")) >= 4.5
+        assert min(contrast(colour[f"s{index}"], ground) for index in range(6)) >= 3
+    for name in ("s0", "s1"):  # the darkest shade of a matrix, and the ground of an error
+        assert contrast(colour["ink"], mixed(0.45, colour[name], colour["wash"])) >= 4.5

@@ -96,7 +96,7 @@ def value_view(predictions: Sequence[Prediction], records: Sequence[Record], lab
         "pairs",
         "mean residual",
         "median |residual|",
-        "90 % of |residuals| below",
+        "90% of |residuals| below",
         "largest |residual|",
     )
     summary = Table(

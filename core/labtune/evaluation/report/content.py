@@ -25,7 +25,7 @@ ERRORS = frozenset({"rmse", "mae", "mse", "ece", "brier", "nll"})  # scores whos
 
 
 class Score(NamedTuple):
-    """A score with its 95 % interval; None is undefined or unknown."""
+    """A score with its 95% interval; None is undefined or unknown."""
 
     value: float | None
     low: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,7 @@ from labtune.evaluation.report.curves import learning_curves
 from labtune.evaluation.report.verdict import judge
 from labtune.evaluation.sections import Examples, Matrix
 from labtune.folder import RunFolder, write_text
-
-APART = ("versions", "machine")  # tables of run.toml that are no settings
+from labtune.settings import FACTS
 
 
 def write_report(run: Path) -> Path:
@@ -46,6 +46,7 @@ def write_report(run: Path) -> Path:
 def render(run: RunContent) -> str:
     """Return the page as HTML."""
     environment = _environment()
+    folder, again = shlex.quote(f"{run.name}/run.toml"), shlex.quote(f"{run.name}-again")
     return environment.get_template("report.html.j2").render(
         run=run,
         verdict=judge(run),
@@ -53,8 +54,9 @@ def render(run: RunContent) -> str:
         findings=[section for section in run.sections if not isinstance(section, Examples)],
         examples=[section for section in run.sections if isinstance(section, Examples)],
         curves=learning_curves(run),
-        settings=dict(_flat({key: value for key, value in run.settings.items() if key not in APART})),
-        origin=dict(_flat({key: run.settings.get(key, {}) for key in APART})),
+        command=f"labtune run {folder} --out {again}",
+        settings=dict(_flat({key: value for key, value in run.settings.items() if key != FACTS})),
+        facts=dict(_flat(run.settings.get(FACTS, {}))),
     )
 
 

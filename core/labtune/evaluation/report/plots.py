@@ -15,7 +15,7 @@ from labtune.evaluation.sections import Bar, Bars, Curve, Point, Scatter
 WIDTH, HEIGHT = 440, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 28, 42  # margins: tick labels at the left, the name of y on top
 SIDE = 340  # of a square plot
-ROW = 26  # height of a row of an interval plot
+BARS, ROW = 600, 26  # of an interval plot: its width, and the height of a row
 DOTS = 2000  # of a scatter plot
 COLOURS = 6
 
@@ -54,13 +54,13 @@ def intervals(section: Bars) -> Markup:
     known = [value for bar in section.bars for value in bar[1:4] if value is not None]
     left = min(200, 16 + 7 * max((len(bar.label) for bar in section.bars), default=0))
     bottom = TOP + ROW * len(section.bars)
-    x = scale([*known, *([] if section.reference is None else [section.reference])], left, WIDTH - 150)
+    x = scale([*known, *([] if section.reference is None else [section.reference])], left, BARS - 140)
     y = Scale(0, 1, bottom, TOP)
     rows = [_row(bar, x, TOP + ROW * index + ROW / 2) for index, bar in enumerate(section.bars)]
     mark = "" if section.reference is None else _upright("reference", x(section.reference), TOP, bottom)
     alt = "; ".join(f"{bar.label} {score(bar.value)}" for bar in section.bars)
     title = f"{section.title}: {alt}."
-    return _svg(WIDTH, bottom + BOTTOM, title, x_axis(x, y, section.x_label), mark, *rows)
+    return _svg(BARS, bottom + BOTTOM, title, x_axis(x, y, section.x_label), mark, *rows)
 
 
 def strip(model: Score, baseline: Score) -> Markup:
@@ -105,7 +105,7 @@ def _legend(names: Sequence[str], width: float) -> Markup:
 
 
 def _row(bar: Bar, x: Scale, middle: float) -> Markup:
-    many = "" if bar.records is None else f"  n = {bar.records:,}"
+    many = "" if bar.records is None else f" (n = {bar.records:,})"
     return Markup('<text class="name end" x="{}" y="{}">{}</text>{}<text class="num" x="{}" y="{}">{}</text>').format(
         x.start - 10, middle + 4, _short(bar.label), _interval(Score(*bar[1:4]), x, middle), x.end + 16, middle + 4,
         f"{score(bar.value)}{many}",

@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from labtune.evaluation.report.content import RunContent, Score, ScoreRow
 from labtune.evaluation.report.words import count, label, score
+from labtune.evaluation.sections import Table
 
 Outcome = Literal["better", "unclear", "worse", "unknown"]
 
 SMALL = 100  # records of a test set below which one record is more than a point of accuracy
+NAMED = 3  # labels named in a sentence
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 OUTCOMES: dict[Outcome, str] = {
     "better": "Better than the baseline",
@@ -83,7 +85,7 @@ def _scored(run: RunContent, row: ScoreRow, outcome: Outcome) -> str:
     records = run.metrics["data"].get(run.judged_on, {}).get("records")
     split = f"{SPLITS[run.judged_on]} records"
     where = f"the {split}" if records is None else f"{records:,} {split}"
-    reached = f"On {where} it reaches a {label(row.name)} of {score(row.judged.value)}{_interval(row.judged)}"
+    reached = f"On {where} it reaches {label(row.name)} {score(row.judged.value)}{_interval(row.judged)}"
     if outcome == "unknown":
         return f"{reached}; there is no baseline score to compare it with."
     return f"{reached}; that {_comparison(run, row, outcome)}."
@@ -95,12 +97,12 @@ def _comparison(run: RunContent, row: ScoreRow, outcome: Outcome) -> str:
     smaller = ", smaller is better" if run.smaller_is_better(row.name) else ""
     against = f"({score(model.value)} against {score(baseline.value)}{smaller})"
     if outcome == "better":
-        return f"beats the baseline by {score(gap)} {against}, beyond the 95 % intervals of both"
+        return f"beats the baseline by {score(gap)} {against}, beyond the 95% intervals of both"
     if outcome == "worse":
         return f"does not beat the baseline {against}"
     if None in (model.low, baseline.low):
         return f"is {score(gap)} better than the baseline {against}, but without intervals this may be chance"
-    return f"is {score(gap)} better than the baseline {against}, but their 95 % intervals overlap: it may be chance"
+    return f"is {score(gap)} better than the baseline {against}, but their 95% intervals overlap: it may be chance"
 
 
 def _mind(run: RunContent) -> str:
@@ -116,11 +118,21 @@ def _caveats(run: RunContent) -> Iterator[str]:
         yield "there was no test split, and the validation records chose the best epoch, so expect less on new data"
     records = data.get(run.judged_on, {}).get("records")
     if records is not None and records < SMALL:
-        yield f"{count(records, f'{SPLITS[run.judged_on]} record')} are few, so the score may change much on others"
+        yield f"only {count(records, f'{SPLITS[run.judged_on]} record')}, so the score may differ much on others"
+    yield from _unseen(run)
     yield from _losses(data)
     warnings = run.metrics["warnings"]
     if warnings:
         yield f"{count(len(warnings), 'warning')} on the data, listed under Data"
+
+
+def _unseen(run: RunContent) -> Iterator[str]:
+    """Labels that a table of scores by label counts no true case of."""
+    tables = [part for part in run.sections if isinstance(part, Table) and "true" in part.columns]
+    names = [str(row[0]) for table in tables for row in table.rows if row[table.columns.index("true")] == 0]
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield f"no {SPLITS[run.judged_on]} record shows how well it finds {', '.join(names[:NAMED])}{more}"
 
 
 def _losses(data: dict[str, Any]) -> Iterator[str]:
@@ -133,10 +145,10 @@ def _losses(data: dict[str, Any]) -> Iterator[str]:
 def _interval(value: Score) -> str:
     if value.low is None or value.high is None:
         return ""
-    return f" (95 % interval {score(value.low)} to {score(value.high)})"
+    return f" (95% interval {score(value.low)} to {score(value.high)})"
 
 
 def _percent(share: float) -> str:
-    return (
-        "all" if share == 1 else f"{share:.2%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %")
-    )
+    if share == 1:
+        return "all"
+    return f"{share:.2%}" if share < 0.1 else f"{share:.0%}"
