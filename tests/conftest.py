@@ -89,9 +89,15 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
     return write
 
 
+@pytest.fixture(scope="session")
+def demo_source() -> str:
+    """Return the source of a plugin with the task ``demo.words``."""
+    return DEMO
+
+
 @pytest.fixture
 def demo(install: Callable[..., None]) -> None:
-    """Install a plugin with the task ``demo.words``."""
+    """Install that plugin."""
     install("labtune-demo", DEMO)
 
 
