@@ -20,8 +20,8 @@ SCORES = ("precision", "recall", "F1", "support")
 NOTHING = "no entity"
 ENTITY_NOTE = "An entity is right when both its ends and its type are right. Support: entities in the truth."
 TAG_NOTE = (
-    "Quote the entity F1, not these averages: {share:.0%} of the words are O, so the micro average is high for a model that "
-    "finds little, and a tag can be right where its entity is cut short."
+    "Quote the entity F1, not these averages: {share:.0%} of the words are O, so the micro average is high for a model "
+    "that finds little, and a tag can be right where its entity is cut short."
 )
 CONFUSION_NOTE = (
     "True types in rows, predicted ones in columns, for entities whose ends are right; the rest is missed or invented."
