@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from labtune.cli.output import Subparsers, print_columns, print_json
+from labtune.cli.output import Subparsers, print_json
 
 
 def add(subparsers: Subparsers) -> None:
@@ -19,11 +19,14 @@ def work(arguments: argparse.Namespace) -> int:
     """Run every check; the exit code is 1 if one does not hold."""
     from labtune.testing import run_checks
 
-    results = run_checks(arguments.plugin)
-    failed = [name for name, error in results if error]
+    results = {}
+    for name, error in run_checks(arguments.plugin):
+        results[name] = error
+        if not arguments.json:
+            print(f"{'ok' if error is None else 'FAILED':6}  {name}{f': {error}' if error else ''}", flush=True)
+    failed = [name for name, error in results.items() if error]
     if arguments.json:
-        print_json({"plugin": arguments.plugin, "checks": dict(results), "failed": failed})
+        print_json({"plugin": arguments.plugin, "checks": results, "failed": failed})
     else:
-        print_columns([["ok" if error is None else "FAILED", name, error or ""] for name, error in results])
         print(f"{len(results) - len(failed)} of {len(results)} checks hold")
     return 1 if failed else 0
