@@ -80,7 +80,7 @@ def log_of(monitor):
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
-LABEL_COLUMNS = ["label", "precision", "recall", "F1", "true", "predicted"]
+LABEL_COLUMNS = ["label", "precision", "recall", "F1", "support", "predicted"]
 NAMES = ["first", "second", "third"]
 DRAWING = "<svg xmlns='http://www.w3.org/2000/svg' width='80' height='9'><path d='M0 5H80' stroke='gray'/></svg>"
 

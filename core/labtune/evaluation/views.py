@@ -139,12 +139,12 @@ def _value_pairs(predictions: Sequence[Prediction], records: Sequence[Record], n
 
 def _label_table(names: Sequence[str], scores: Any, true: Counter[str], predicted: Counter[str]) -> Table:
     """Precision, recall and F1 of each label; a score without a case to count is left empty."""
-    columns = ("label", "precision", "recall", "F1", "true", "predicted")
+    columns = ("label", "precision", "recall", "F1", "support", "predicted")
     rows: list[list[Cell]] = [
         [name, *(float(column[index]) for column in scores[:3]), true[name], predicted[name]]
         for index, name in enumerate(names)
     ]
-    return Table("Scores by label", columns, rows)
+    return Table("Scores by label", columns, rows, "Support: how often the label is true.")
 
 
 def _confusions(truth: list[str], predicted: list[str], names: list[str]) -> Matrix:

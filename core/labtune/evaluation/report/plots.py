@@ -53,11 +53,11 @@ def intervals(section: Bars) -> Markup:
     """Draw one row a bar: its value as a dot, its interval as a line, and the numbers beside them."""
     known = [value for bar in section.bars for value in bar[1:4] if value is not None]
     left = min(200, 16 + 7 * max((len(bar.label) for bar in section.bars), default=0))
-    bottom = TOP + ROW * len(section.bars)
+    bottom = ROW * len(section.bars)
     x = scale([*known, *([] if section.reference is None else [section.reference])], left, BARS - 140)
-    y = Scale(0, 1, bottom, TOP)
-    rows = [_row(bar, x, TOP + ROW * index + ROW / 2) for index, bar in enumerate(section.bars)]
-    mark = "" if section.reference is None else _upright("reference", x(section.reference), TOP, bottom)
+    y = Scale(0, 1, bottom, 0)
+    rows = [_row(bar, x, ROW * index + ROW / 2) for index, bar in enumerate(section.bars)]
+    mark = "" if section.reference is None else _upright("reference", x(section.reference), 0, bottom)
     alt = "; ".join(f"{bar.label} {score(bar.value)}" for bar in section.bars)
     title = f"{section.title}: {alt}."
     return _svg(BARS, bottom + BOTTOM, title, x_axis(x, y, section.x_label), mark, *rows)

@@ -127,9 +127,9 @@ def _caveats(run: RunContent) -> Iterator[str]:
 
 
 def _unseen(run: RunContent) -> Iterator[str]:
-    """Labels that a table of scores by label counts no true case of."""
-    tables = [part for part in run.sections if isinstance(part, Table) and "true" in part.columns]
-    names = [str(row[0]) for table in tables for row in table.rows if row[table.columns.index("true")] == 0]
+    """Labels without a true case, by the first table that has a column ``support``."""
+    tables = [part for part in run.sections if isinstance(part, Table) and "support" in part.columns]
+    names = [str(row[0]) for table in tables[:1] for row in table.rows if row[table.columns.index("support")] == 0]
     if names:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         yield f"no {SPLITS[run.judged_on]} record shows how well it finds {', '.join(names[:NAMED])}{more}"
