@@ -129,7 +129,7 @@ def test_nobody_takes_the_place_of_the_core(install):
 
 def test_a_switched_off_plugin_is_not_imported(install, monkeypatch):
     install("labtune-off", "raise AssertionError('imported')")
-    monkeypatch.setenv("LABTUNE_DISABLE_PLUGINS", "other,off")
+    monkeypatch.setenv("LABTUNE_DISABLE_PLUGINS", "other, off")
     monkeypatch.setenv("LABTUNE_STRICT", "1")
     [plugin] = load_plugins().failed
     assert (plugin.name, plugin.error) == ("off", "switched off by LABTUNE_DISABLE_PLUGINS")
@@ -145,6 +145,14 @@ def test_a_requirement_that_does_not_apply_here_keeps_nobody_out(install):
     ]
     install("labtune-fine", HEAD.format(name="fine.head"), requires=about)
     assert "fine.head" in load_catalog().components["heads"]
+
+
+def test_an_installation_that_lost_its_metadata_stops_nobody(install, tmp_path):
+    install("labtune-lost", HEAD.replace("{name}", "lost.head"))
+    [metadata] = tmp_path.glob("site/*.dist-info/METADATA")
+    metadata.unlink()
+    install("labtune-good", TASK)
+    assert "good.task" in load_catalog().tasks
 
 
 def test_an_unpackaged_module_comes_through_the_same_door():

@@ -117,11 +117,16 @@ def _entry_points() -> list[EntryPoint]:
 
 
 def _owner(point: EntryPoint) -> str:
-    return str(canonicalize_name(point.dist.name)) if point.dist else ""
+    return str(canonicalize_name(_metadata(point, "Name")))
+
+
+def _metadata(point: EntryPoint, key: str) -> str:
+    """Return a field of the distribution, or nothing where an installation lost its metadata."""
+    return point.dist.metadata[key] if point.dist and key in point.dist.metadata else ""
 
 
 def _described(point: EntryPoint) -> Plugin:
-    version = point.dist.version if point.dist else ""
+    version = _metadata(point, "Version")
     return Plugin(name=point.name, distribution=_owner(point), version=version, module=point.value)
 
 
@@ -146,7 +151,8 @@ def _same(module: object) -> object:
 
 def _load(plugin: Plugin, load: Callable[[], object], before: Sequence[Plugin]) -> Plugin:
     """Fill in the offers of one plugin, or the error that keeps it out."""
-    if plugin.name in os.environ.get("LABTUNE_DISABLE_PLUGINS", "").split(","):
+    switched_off = os.environ.get("LABTUNE_DISABLE_PLUGINS", "").split(",")
+    if plugin.name in map(str.strip, switched_off):
         return replace(plugin, error="switched off by LABTUNE_DISABLE_PLUGINS")
     try:
         _refuse_second(plugin, before)
