@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,26 +78,36 @@ def _is_tag(text: str) -> bool:
 
 def _sentences(path: Path, separator: str | None) -> list[Sentence]:
     """Split the file into sentences and check that all lines have the same number of columns."""
+    split, width = _layout(path, separator)
     sentences: list[Sentence] = []
     current = Sentence(document=0)
-    width = 0
     for number, line in open_text(path):
+        cells = split(line)
         if not line.strip(" \t"):
             current = _finish(current, sentences)
-            continue
-        if not width and separator is None:
-            separator = "\t" if "\t" in line and not METADATA.match(line) else None
-        cells = line.split(separator) if separator else BLANKS.split(line.strip(" \t"))
-        if cells[0] == DOCUMENT:
+        elif cells[0] == DOCUMENT:
             current = _finish(current, sentences)
             current.document += 1
-        elif not (not current.rows and _is_comment(line, len(cells), width)):
-            width = width or len(cells)
-            _check_width(path, number, len(cells), width)
+        elif current.rows or not _is_comment(line, len(cells) != width):
+            if len(cells) != width:
+                columns = f"{len(cells)} column{'' if len(cells) == 1 else 's'}"
+                raise DataError(f"{path}:{number}: {columns} where the file has {width}; repair the line")
             current.lines.append(number)
             current.rows.append(cells)
     _finish(current, sentences)
     return sentences
+
+
+def _layout(path: Path, separator: str | None) -> tuple[Callable[[str], list[str]], int]:
+    """Look at the first line that can be no comment: how lines are split, and into how many columns."""
+    lines = [line for _, line in open_text(path) if line.strip(" \t") and not line.startswith(DOCUMENT)]
+    first = next((line for line in lines if not line.startswith("#")), lines[0] if lines else "")
+    separator = separator or ("\t" if "\t" in first else None)
+
+    def split(line: str) -> list[str]:
+        return line.split(separator) if separator else BLANKS.split(line.strip(" \t"))
+
+    return split, len(split(first))
 
 
 def _finish(sentence: Sentence, sentences: list[Sentence]) -> Sentence:
@@ -106,15 +116,9 @@ def _finish(sentence: Sentence, sentences: list[Sentence]) -> Sentence:
     return Sentence(sentence.document)
 
 
-def _is_comment(line: str, cells: int, width: int) -> bool:
-    """Tell a comment from the word ``#``: only ahead of a sentence, and CoNLL-U metadata or of another width."""
-    return line.startswith("#") and bool(METADATA.match(line) or (width and cells != width))
-
-
-def _check_width(path: Path, number: int, cells: int, width: int) -> None:
-    if cells != width:
-        columns = f"{cells} column{'' if cells == 1 else 's'}"
-        raise DataError(f"{path}:{number}: {columns} where the file has {width}; repair the line")
+def _is_comment(line: str, other_width: bool) -> bool:
+    """Tell a comment ahead of a sentence from the word ``#``: it is CoNLL-U metadata, or of another width."""
+    return line.startswith("#") and (other_width or METADATA.match(line) is not None)
 
 
 def _words(path: Path, sentences: Sequence[Sentence], column: int) -> list[list[str]]:

@@ -109,38 +109,29 @@ def _read_lines(path: Path) -> Iterator[Record]:
 
 def _read_json_lines(path: Path, labelled: bool) -> Iterator[Record]:
     """Yield texts or tokens; entities that cut a word are widened to whole words, and counted."""
-    column = _input_column(path)
-    group = "document" if column[1] else ""
+    first = _first_object(path)
+    kind = list if "tokens" in first and "text" not in first else str
+    column, group = "tokens" if kind is list else "text", "document" if "document" in first else ""
     widened = 0
-    for record in read_table(path, labelled=False, input=column[0], group=group):
+    for record in read_table(path, labelled=False, input=column, group=group):
+        if not isinstance(record.input, kind) or not all(isinstance(word, str) and word for word in record.input):
+            raise DataError(f"{record.source}: text must be a string, and tokens a list of strings that are not empty")
         truth = {name: cell for name, cell in record.columns.items() if name in TRUTH}
         others = {name: cell for name, cell in record.columns.items() if name not in TRUTH}
-        _check_input(record)
-        target = None
-        if labelled:
-            target, cut = _target(record, truth)
-            widened += cut
+        target, cut = _target(record, truth) if labelled else (None, 0)
+        widened += cut
         yield replace(record, target=target, columns=others)
     if widened:
         log.warning("%s: %d entities start or end inside a word; they are widened to whole words", path, widened)
 
 
-def _input_column(path: Path) -> tuple[str, bool]:
-    """Look at the first object: which input it has, and whether documents are named."""
-    for _, line in open_text(path):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                row = {}  # read_table says what is wrong
-            return ("tokens" if "tokens" in row and "text" not in row else "text"), "document" in row
-    raise DataError(f"{path}: no record; write one object a line")
-
-
-def _check_input(record: Record) -> None:
-    words = isinstance(record.input, list) and all(isinstance(word, str) and word for word in record.input)
-    if not words and not isinstance(record.input, str):
-        raise DataError(f"{record.source}: text is a string and tokens a list of strings that are not empty")
+def _first_object(path: Path) -> Mapping[str, Any]:
+    line = next((line for _, line in open_text(path) if line.strip()), "")
+    try:
+        first = json.loads(line)
+    except json.JSONDecodeError:
+        return {}  # read_table says what is wrong
+    return first if isinstance(first, dict) else {}
 
 
 def _target(record: Record, truth: Mapping[str, Any]) -> tuple[list[Span], int]:
