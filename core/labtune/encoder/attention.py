@@ -9,11 +9,12 @@ kernels have none, and results must not depend on the device.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface
 
 from labtune.encoder.packing import Group, Packing
@@ -55,23 +56,23 @@ def packed_attention(
         ``(1, N, H, D)``, and None for the probabilities, which are not kept.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    rows = [part[0].transpose(0, 1) for part in (query, key, value)]  # (N, H, D) each
-    if _has_kernel(query.device, query.dtype) and query.shape[-1] % 8 == 0:
-        return _by_kernel(*rows, packing, scale, sliding_window)[None], None
-    parts = [
-        _by_tile(*(part[group.start : group.stop] for part in rows), packing, group, scale, sliding_window)
-        for group in packing.groups
-    ]
+    q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))  # (N, H, D) each
+    if q.shape[-1] % 8 == 0 and _has_kernel(q.device, q.dtype):
+        return _by_kernel(q, k, v, packing, scale, sliding_window)[None], None
+    parts = []
+    for group in packing.groups:
+        rows = slice(group.start, group.stop)
+        parts.append(_by_tile(q[rows], k[rows], v[rows], packing, group, scale, sliding_window))
     return (torch.cat(parts) if len(parts) > 1 else parts[0])[None], None
 
 
 def _by_tile(
     query: Tensor, key: Tensor, value: Tensor, packing: Packing, group: Group, scale: float, window: int | None
 ) -> Tensor:
-    """Attention of the tiles of one size, ``(count * size, H, D)``."""
-    heads = query.shape[1]
-    # (count, H, size, D)
-    q, k, v = (part.unflatten(0, (group.count, group.size)).transpose(1, 2) for part in (query, key, value))
+    """Attention of the tiles of one size: rows ``(count * size, H, D)`` in and out."""
+    heads, width = query.shape[1:]
+    shape = (group.count, group.size, heads, width)
+    q, k, v = (part.reshape(shape).transpose(1, 2) for part in (query, key, value))  # (count, H, size, D)
     if group.size > LONG:
         mask = packing.mask(group, window)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else mask[:, None], scale=scale)
@@ -82,8 +83,8 @@ def _by_tile(
         scores = torch.bmm(q * scale, k.transpose(1, 2))
     else:
         scores = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=scale)
-    out = torch.bmm(scores.softmax(-1), v)
-    return out.unflatten(0, (group.count, heads)).transpose(1, 2).flatten(0, 1)
+    out = torch.bmm(scores.softmax(-1), v).view(group.count, heads, group.size, width)
+    return out.transpose(1, 2).flatten(0, 1)
 
 
 @cache
@@ -94,23 +95,12 @@ def _has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def _by_kernel(query: Tensor, key: Tensor, value: Tensor, packing: Packing, scale: float, window: int | None) -> Tensor:
-    """Attention of all records in one kernel, ``(N, H, D)``."""
-    from torch.nn.attention.varlen import varlen_attn
-
+    """Attention of all records in one kernel: ``(N, H, D)`` in and out."""
     bounds, longest = packing.tokens.device_offsets, packing.tokens.max_length
     reach = -1 if window is None else window - 1  # the kernel's window includes its ends
-    out: Tensor = varlen_attn(
-        query.contiguous(),
-        key.contiguous(),
-        value.contiguous(),
-        bounds,
-        bounds,
-        longest,
-        longest,
-        scale=scale,
-        window_size=(reach, reach),
-    )
-    return out
+    q, k, v = query.contiguous(), key.contiguous(), value.contiguous()
+    out = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scale, window_size=(reach, reach))
+    return cast("Tensor", out)
 
 
 AttentionInterface.register(PACKED, packed_attention)

@@ -48,7 +48,7 @@ def esm_embeddings(model: nn.Module, tokens: Ragged, positions: Tensor) -> Tenso
         Positions ``(N,)``.
     """
     layer: Any = model.embeddings
-    hidden = layer.word_embeddings(tokens.values)  # (N, C)
+    hidden: Tensor = layer.word_embeddings(tokens.values)  # (N, C)
     if layer.token_dropout:
         masked = tokens.values == layer.mask_token_id
         share = tokens.with_values(masked.float()).mean().index_select(0, tokens.segment_ids)  # (N,)

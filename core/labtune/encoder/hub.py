@@ -54,8 +54,8 @@ class HubEncoder(Encoder):
     @property
     def blocks(self) -> Sequence[nn.Module]:
         """The transformer layers, first to last: the longest list of modules in the model."""
-        lists: list[Sequence[nn.Module]] = [m for m in self.model.modules() if isinstance(m, nn.ModuleList)]
-        return max(lists, key=len, default=())
+        lists = [list(module) for module in self.model.modules() if isinstance(module, nn.ModuleList)]
+        return max(lists, key=len, default=[])
 
     @property
     def embeddings(self) -> nn.Module:

@@ -20,7 +20,7 @@ from labtune.encoder.reading import Reading, read_encoder
 from labtune.errors import EncoderError, SettingsError, nearest
 
 READING = tuple(option.name for option in fields(Reading) if option.name != "dropout")
-FILES = ("*.json", "*.txt", "*.model", "*.safetensors")  # of a hub model; never pickles, never code
+FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # of a hub model; never pickles, never code
 
 
 def load_encoder(
@@ -83,15 +83,18 @@ def _folder(source: str, name: str, catalog: Catalog, revision: str | None) -> P
     try:
         with quiet():
             return Path(snapshot_download(source, revision=revision, allow_patterns=FILES, ignore_patterns="*/*"))
-    except HFValidationError as error:
-        missing, cause = "is no component and no folder", error
-    except RepositoryNotFoundError as error:
-        missing, cause = "is no component, no folder and no public hub id", error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
-        why = "HF_HUB_OFFLINE is set" if offline else "the Hugging Face hub cannot be reached"
-        missing, cause = f"is no component, no folder and not in the local cache, and {why}", error
-    raise EncoderError(f"encoder {name!r} {missing}. {_nearest_encoder(name, catalog)}") from cause
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise EncoderError(f"encoder {name!r} {_why_missing(error)}. {_nearest_encoder(name, catalog)}") from error
+
+
+def _why_missing(error: Exception) -> str:
+    if isinstance(error, HFValidationError):
+        return "is no component and no folder"
+    if isinstance(error, RepositoryNotFoundError):
+        return "is no component, no folder and no public hub id"
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    why = "HF_HUB_OFFLINE is set" if offline else "the Hugging Face hub cannot be reached"
+    return f"is no component, no folder and not in the local cache, and {why}"
 
 
 def _nearest_encoder(name: str, catalog: Catalog) -> str:

@@ -123,8 +123,8 @@ def _check_weights(model: nn.Module, report: Mapping[str, Any], name: str, unuse
     random = sorted(parameters & ({key for key, *_ in report["mismatched_keys"]} | set(report["missing_keys"])))
     if random:
         raise EncoderError(
-            f"the weights of encoder {name!r} do not fit its config.json: {len(random)} of {len(parameters)} tensors are "
-            f"missing or of another shape, such as {random[0]!r}; check that all files are of one model"
+            f"the weights of encoder {name!r} do not fit its config.json: {len(random)} of {len(parameters)} tensors "
+            f"are missing or of another shape, such as {random[0]!r}; check that all files are of one model"
         )
 
 

@@ -6,8 +6,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from labtune.encoder.hub import HubEncoder
 from labtune.encoder.attention import PACKED
+from labtune.encoder.hub import HubEncoder
 
 WIDTH = 32
 LIMIT = 128
