@@ -189,12 +189,13 @@ class CrfTokenHead(TokenHead):
         """Hidden states ``(N, C)`` to logits ``(U, L)``, with the chain in the extras."""
         return Output(self.project(hidden, batch), self.chain.extras)
 
+    @torch.no_grad()
     def decode(self, output: Output, batch: Batch) -> list[Prediction]:
         """Give the best sequence of names, each with its marginal probability, and all marginals."""
         best = viterbi(output.logits, self.chain)
         marginals = posterior(output.logits, self.chain).marginals
         return [
-            self._prediction(record.id, labels, rows.float().cpu().numpy())
+            self._prediction(record.id, labels, rows.cpu().numpy())
             for record, labels, rows in zip(batch.records, best, marginals, strict=True)
         ]
 

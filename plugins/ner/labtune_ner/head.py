@@ -70,13 +70,14 @@ class EntityHead(TokenHead):
         """Hidden states ``(N, C)`` to logits ``(U, L)``; with a CRF its chain in the extras."""
         return Output(self.project(hidden, batch), self.chain.extras if self.crf else {})
 
+    @torch.no_grad()
     def decode(self, output: Output, batch: Batch) -> list[Prediction]:
         """Entities in words, their probabilities, and ``details`` with their place in the text, in characters."""
         chain = self.chain
         best = viterbi(output.logits, chain)
         beliefs = posterior(output.logits, chain)
         surety = _Surety.of(best.values, beliefs)
-        marginals = beliefs.marginals.values.float().cpu().numpy()
+        marginals = beliefs.marginals.values.cpu().numpy()
         tags = best.values.tolist()
         bounds = zip(best.bounds[:-1], best.bounds[1:], strict=True)
         return [
@@ -115,7 +116,7 @@ class _Surety:
         first = beliefs.marginals.values[units, tags]
         following = beliefs.conditional(units, before, tags)
         going_on = beliefs.conditional(units, before, inside)
-        return cls(*(values.detach().double().cpu().numpy() for values in (first, following, going_on)))
+        return cls(*(values.double().cpu().numpy() for values in (first, following, going_on)))
 
     def between(self, first: int, last: int) -> _Surety:
         """Units of one record."""

@@ -39,7 +39,7 @@ class EntityScores:
             for kind, spans in enumerate((predicted & true, predicted, true)):
                 for span in spans:
                     counts[row, kind, self._index(span.label, reference)] += 1
-        return counts.reshape(len(references), -1)
+        return counts.reshape(len(references), 3 * len(self.types))
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Scores of summed counts ``(..., 3 K)``."""
