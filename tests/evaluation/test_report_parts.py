@@ -38,7 +38,7 @@ def test_scales_hold_their_values_between_round_ends(values):
 
 def test_words():
     assert [label(name) for name in ("macro_f1", "r2", "p_at_l", "rmse")] == ["macro F1", "R²", "p at l", "RMSE"]
-    assert [duration(seconds) for seconds in (2.14, 61, 3725)] == ["2.1 s", "1 min 1 s", "1 h 2 min"]
+    assert [duration(seconds) for seconds in (0.0172, 2.14, 61, 3725)] == ["17 ms", "2.1 s", "1 min 1 s", "1 h 2 min"]
     cells = {1234: "1,234", 0.5: "0.500", 2e-5: "2e-05", 1e6: "1,000,000", "x": "x", None: "\N{EN DASH}"}
     assert {value: cell(value) for value in cells} == cells
     assert cell(True) == "yes"

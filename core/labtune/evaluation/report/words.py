@@ -55,7 +55,9 @@ def setting(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the two largest units that say something."""
+    """Give seconds in the one or two units that say something."""
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
