@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from labtune.hookspecs import hookimpl
     from labtune.protocols import Batch, Output
     from labtune.ragged import Ragged
-    from labtune.run import run
+    from labtune.pipeline import run
     from labtune.specs import Component, Labels, Prediction, Preset, Record, Span, Task
 
 __version__ = "0.1.0"
@@ -32,7 +32,7 @@ _HOMES = {
     "Task": "specs",
     "hookimpl": "hookspecs",
     "load": "deploy.predictor",
-    "run": "run",
+    "run": "pipeline",
 }
 
 __all__ = [

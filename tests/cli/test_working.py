@@ -47,7 +47,7 @@ def ran(replace, demo):
         calls.append({"settings": settings, **arguments})
         return FakeRun(Path("runs/one"), METRICS)
 
-    replace("labtune.run", run_settings=run_settings)
+    replace("labtune.pipeline", run_settings=run_settings)
     return calls
 
 

@@ -50,7 +50,7 @@ def work(arguments: argparse.Namespace) -> int:
     settings = resolve_settings(catalog, arguments.task, _flags(arguments), arguments.set)
     if arguments.processes > 1 and not is_worker():
         return launch(arguments.processes, arguments.argv)
-    from labtune.run import run_settings
+    from labtune.pipeline import run_settings
 
     run = run_settings(settings, out=arguments.out, resume=arguments.resume, catalog=catalog)
     if is_first_process():
