@@ -1,0 +1,60 @@
+"""What the benchmark scripts share: where the data are, what the machine is, how results are written."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from labtune.provenance import provenance
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def data(name: str) -> Path:
+    """Return a file or folder of the public data sets; see CONTRIBUTING.md for where they are looked for."""
+    path = Path(os.environ.get("LABTUNE_DATA", ROOT.parent / "shared" / "data")) / name
+    if not path.exists():
+        raise SystemExit(f"{path} is missing: set LABTUNE_DATA to the folder that has {name}")
+    return path
+
+
+def machine() -> dict[str, Any]:
+    """Describe the machine that measures."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    return {"device": device, "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+
+
+def matmul_rate(dtype: torch.dtype, size: int = 2048, repeats: int = 8) -> float:
+    """Measure the processor's matrix-product rate, in floating-point operations a second (best of several)."""
+    import time
+
+    left, right = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+    best = float("inf")
+    for _ in range(repeats):
+        began = time.perf_counter()
+        left @ right
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean and the two ends."""
+    return {"mean": statistics.fmean(values), "low": min(values), "high": max(values), "n": len(values)}
+
+
+def write(name: str, content: Mapping[str, Any]) -> Path:
+    """Write one result with machine, versions and date."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    facts = {"machine": machine(), **provenance({}), "date": datetime.now(UTC).date().isoformat()}
+    path.write_text(json.dumps({**content, "facts": facts}, indent=2) + "\n")
+    return path
