@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,7 @@ from torch import nn
 
 from labtune.catalog import Catalog
 from labtune.data.batching import stable_seed
-from labtune.encoder.loading import load_encoder
-from labtune.encoder.methods import apply_method, load_trained, save_trained
+from labtune.encoder.tuned import build_encoder, load_trained, save_trained
 from labtune.errors import RunError
 from labtune.folder import write_json
 from labtune.model import Model, load_head, save_head
@@ -39,12 +39,12 @@ class Parts:
 
 
 def build_parts(settings: Settings, catalog: Catalog, labels: Labels) -> Parts:
-    """Build the parts for a training: a pre-trained encoder and a fresh head.
+    """Build the parts for a training: an encoder, mostly pre-trained, and a fresh head.
 
-    The head's first weights depend on the seed alone.
+    First weights that are random depend on the seed alone.
     """
-    encoder = load_encoder(settings.encoder, catalog, dropout=settings.dropout, options=settings.encoder_options)
-    apply_method(encoder, settings)
+    with _seeded("encoder", settings):
+        encoder = build_encoder(settings, catalog)
     return _assemble(settings, catalog, labels, encoder)
 
 
@@ -86,8 +86,7 @@ def _assemble(settings: Settings, catalog: Catalog, labels: Labels, encoder: Any
         chosen = dict(options)
         return catalog.build(kind, chosen.pop("name", default), *args, labels, **chosen)
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stable_seed("head", settings.seed))
+    with _seeded("head", settings):
         head: nn.Module = build("heads", task.head, settings.head, encoder.width)
     return Parts(
         task=task,
@@ -97,6 +96,14 @@ def _assemble(settings: Settings, catalog: Catalog, labels: Labels, encoder: Any
         loss=build("losses", task.loss, settings.loss),
         metrics=[catalog.build("metrics", name, labels) for name in task.metrics],
     )
+
+
+@contextmanager
+def _seeded(part: str, settings: Settings) -> Iterator[None]:
+    """Draw random numbers from the run's seed, and leave the global state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_seed(part, settings.seed))
+        yield
 
 
 def _read_labels(path: Path) -> Labels:

@@ -8,11 +8,13 @@ from typing import Any
 
 from torch import nn
 
+from labtune.encoder.built import Origin, save_built
+from labtune.errors import EncoderError
 from labtune.ragged import Ragged
 
 
 class Encoder(nn.Module):
-    """Turns tokens into hidden states. A plugin's own network derives from it and defines ``forward`` and ``save``.
+    """Turns tokens into hidden states. A plugin's own network derives from it and defines ``forward``.
 
     Attributes
     ----------
@@ -22,11 +24,17 @@ class Encoder(nn.Module):
         Longest input in tokens, special tokens included; None when there is no limit.
     tokenizer
         The Hugging Face tokenizer that belongs to the weights, or None.
+    origin
+        The component that built the network, when it was not read from a model's files.
+    fingerprint
+        Of the weights as they were loaded, when a method leaves some of them as they are.
     """
 
     width: int
     limit: int | None = None
     tokenizer: Any = None
+    origin: Origin | None = None
+    fingerprint: str = ""
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
@@ -43,5 +51,7 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def save(self, folder: Path) -> None:
-        """Write weights, configuration and tokenizer so that ``load_encoder`` reads them."""
-        raise NotImplementedError
+        """Write what ``load_encoder`` reads: here the component's name, its options and all weights."""
+        if self.origin is None:
+            raise EncoderError(f"a {type(self).__name__} that no component built cannot be saved")
+        save_built(self, self.origin, folder)

@@ -15,6 +15,7 @@ from torch import nn
 
 from labtune.catalog import Catalog
 from labtune.encoder.base import Encoder
+from labtune.encoder.built import Origin, load_weights, read_origin
 from labtune.encoder.hub import quiet
 from labtune.encoder.reading import Reading, read_encoder
 from labtune.errors import EncoderError, SettingsError, nearest
@@ -31,7 +32,7 @@ def load_encoder(
     Parameters
     ----------
     name
-        A component of the catalog, else an existing folder, else a hub id.
+        A component of the catalog, else an existing folder, else a hub id. The folder may be one of ``Encoder.save``.
     catalog
         What is installed.
     dropout
@@ -46,21 +47,36 @@ def load_encoder(
     SettingsError
         If an option is unknown.
     """
+    is_component = name in catalog.components["encoders"]
+    built = None if is_component else read_origin(Path(name))
+    if built is not None:
+        encoder = load_encoder(built.component, catalog, dropout=dropout, options=built.options)
+        load_weights(encoder, Path(name))
+        return encoder
     reading = {option: value for option, value in (options or {}).items() if option in READING}
     own = {option: value for option, value in (options or {}).items() if option not in READING}
     source: Any = name
-    if name in catalog.components["encoders"]:
+    if is_component:
         source = catalog.build("encoders", name, **own)
     elif own:
         raise SettingsError(f"unknown encoder option {min(own)!r}. {nearest(min(own), READING)}")
     if isinstance(source, nn.Module):
-        return _network(source, name, dropout, reading)
+        return _network(source, Origin(name, own), dropout, reading)
     chosen = Reading(dropout=dropout, **reading)
     return read_encoder(_folder(str(source), name, catalog, chosen.revision), name, chosen)
 
 
-def _network(encoder: nn.Module, name: str, dropout: float | None, reading: Mapping[str, Any]) -> Encoder:
+def encoder_folder(name: str, catalog: Catalog) -> Path:
+    """Return the folder that an encoder's name stands for; raises EncoderError when it stands for a built network."""
+    source = catalog.build("encoders", name) if name in catalog.components["encoders"] else name
+    if isinstance(source, nn.Module):
+        raise EncoderError(f"encoder {name!r} is built by its plugin and has no folder; give a folder or a hub id")
+    return _folder(str(source), name, catalog, None)
+
+
+def _network(encoder: nn.Module, origin: Origin, dropout: float | None, reading: Mapping[str, Any]) -> Encoder:
     """Take a component that is built, not read."""
+    name = origin.component
     if not isinstance(encoder, Encoder):
         raise EncoderError(
             f"component {name!r} built a {type(encoder).__name__}: it must return a folder, a hub id or a "
@@ -73,6 +89,7 @@ def _network(encoder: nn.Module, name: str, dropout: float | None, reading: Mapp
     for module in encoder.modules():
         if dropout is not None and isinstance(module, nn.Dropout):
             module.p = dropout
+    encoder.origin = origin
     return encoder
 
 
