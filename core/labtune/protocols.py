@@ -176,3 +176,14 @@ class AdditiveMetric(Metric, Protocol):
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Scores of summed statistics ``(..., K)``: arrays ``(...)``."""
         ...
+
+
+@runtime_checkable
+class WeightedMetric(Metric, Protocol):
+    """A metric with scores that are no function of sums, but can weigh records, such as those of ranks."""
+
+    def weighted(
+        self, predictions: Sequence[Prediction], references: Sequence[Record], weights: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """These scores ``(W,)`` when record ``r`` counts ``weights[w, r]`` times, weights ``(W, R)``."""
+        ...

@@ -57,12 +57,16 @@ def test_weights_are_resampling_of_groups():
 
 def test_one_metric_may_have_sums_and_ranks():
     generator = np.random.default_rng(2)
-    true = generator.normal(size=200)
-    records = [Record(str(row), "x", float(value)) for row, value in enumerate(true)]
-    predictions = [Prediction(str(row), float(value + generator.normal())) for row, value in enumerate(true)]
-    found = bootstrap(Regression(Labels(kind="values", names=("value",))), predictions, records, resamples=200)
-    assert set(found) == {"pearson", "spearman", "r2", "rmse", "mae"}
-    for interval in found.values():
+    true = generator.normal(size=100).round(1)
+    groups = [f"g{number}" for number in generator.integers(30, size=100)]
+    records = [Record(str(row), "x", value, group) for row, (value, group) in enumerate(zip(true, groups, strict=True))]
+    predictions = [Prediction(str(row), value + generator.normal()) for row, value in enumerate(true)]
+    metric = Regression(Labels(kind="values", names=("value",)))
+    fast = bootstrap(metric, predictions, records, resamples=60)
+    slow = bootstrap(Plain(metric), predictions, records, resamples=60)
+    assert set(fast) == {"pearson", "spearman", "r2", "rmse", "mae"}
+    for name, interval in fast.items():
+        assert interval == pytest.approx(slow[name], rel=1e-12)
         assert interval.low < interval.value < interval.high
 
 

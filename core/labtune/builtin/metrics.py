@@ -1,24 +1,24 @@
 """Metrics for classes, label sets and numbers.
 
 A score that is a function of sums over records is computed from the sums (``parts`` and ``scores``, see
-:class:`labtune.protocols.AdditiveMetric`), so that a bootstrap interval is one matrix product. What is not, such as a
-rank correlation, is only in the call, and its interval costs one call a resample. All scores are those of scikit-learn
-and SciPy; where a score has no meaning (no record, one class, no variance) it is NaN.
+:class:`labtune.protocols.AdditiveMetric`), so that a bootstrap interval is one matrix product. A score of orders takes
+weights (``weighted``, see :class:`labtune.protocols.WeightedMetric`). All scores equal those of scikit-learn and SciPy;
+where a score has no meaning (no record, one class, no variance) it is NaN.
 """
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
-from sklearn.metrics import average_precision_score
 
+from labtune.builtin.ranking import Weights, average_precision, spearman
 from labtune.errors import DataError, SettingsError, nearest
+from labtune.protocols import WeightedMetric
 from labtune.specs import Labels, Prediction, Record
 
 Array = NDArray[np.float64]
@@ -103,7 +103,7 @@ class TokenClassification(Classification):
 
     def _pairs(self, predictions: Sequence[Prediction], references: Sequence[Record]) -> Iterator[Pair]:
         for row, (prediction, record) in enumerate(zip(predictions, references, strict=True)):
-            _check_length(prediction, record)
+            _check_length(record, record.target, prediction.value)
             for predicted, true in zip(prediction.value, record.target, strict=True):
                 if true is not None:
                     yield row, self._id(true, record), self._id(predicted, record)
@@ -116,13 +116,6 @@ class MultiLabel(_Counted):
     """
 
     names = ("micro_f1", "macro_f1", "macro_average_precision")
-
-    def __call__(self, predictions: Sequence[Prediction], references: Sequence[Record]) -> dict[str, float]:
-        """All scores; average precision only where every prediction has probabilities ``(L,)``."""
-        found = _at_once(self, predictions, references)
-        if any(prediction.probabilities is None for prediction in predictions):
-            return found
-        return {**found, "macro_average_precision": self._average_precision(predictions, references)}
 
     def parts(self, predictions: Sequence[Prediction], references: Sequence[Record]) -> Array:
         """Count for each record: ``(R, 3 L)``."""
@@ -139,19 +132,24 @@ class MultiLabel(_Counted):
                 "macro_f1": _macro_f1(true, predicted, both),
             }
 
+    def weighted(
+        self, predictions: Sequence[Prediction], references: Sequence[Record], weights: Weights
+    ) -> dict[str, Array]:
+        """Compute average precision under each weighting of the records ``(W, R)``, if all have probabilities."""
+        if not references or any(prediction.probabilities is None for prediction in predictions):
+            return {}
+        true = self._sets([record.target for record in references], references)
+        likely = np.array([prediction.probabilities for prediction in predictions], dtype=float)
+        each = [average_precision(*columns, weights) for columns in zip(true.T, likely.T, strict=True)]
+        values = np.stack(each, axis=-1)  # (W, L)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {"macro_average_precision": _mean_where(values, ~np.isnan(values))}
+
     def _sets(self, chosen: Sequence[Sequence[str]], records: Sequence[Record]) -> Array:
         sets = np.zeros((len(chosen), len(self.ids)))
         for row, (names, record) in enumerate(zip(chosen, records, strict=True)):
             sets[row, [self._id(name, record) for name in names]] = 1
         return sets
-
-    def _average_precision(self, predictions: Sequence[Prediction], references: Sequence[Record]) -> float:
-        true = self._sets([record.target for record in references], references)
-        likely = np.array([prediction.probabilities for prediction in predictions]).reshape(true.shape)
-        occurring = true.any(axis=0)
-        if not occurring.any():
-            return float("nan")
-        return float(average_precision_score(true[:, occurring], likely[:, occurring], average="macro"))
 
 
 class Regression:
@@ -175,9 +173,7 @@ class Regression:
 
     def __call__(self, predictions: Sequence[Prediction], references: Sequence[Record]) -> dict[str, float]:
         """All scores; of an empty sequence, NaN."""
-        found = _at_once(self, predictions, references)
-        _, true, predicted = self._numbers(predictions, references)
-        return {**found, "spearman": _mean([_spearman(*pair) for pair in zip(true.T, predicted.T, strict=True)])}
+        return _at_once(self, predictions, references)
 
     def parts(self, predictions: Sequence[Prediction], references: Sequence[Record]) -> Array:
         """Sum up each record, ``(R, 8 K)``: count, t, p, t², p², t p, (t - p)², |t - p| of truth t and prediction p.
@@ -205,20 +201,47 @@ class Regression:
             }
         return {name: values.mean(-1) for name, values in each.items()}
 
-    def _numbers(self, predictions: Sequence[Prediction], references: Sequence[Record]) -> tuple[Any, Array, Array]:
+    def weighted(
+        self, predictions: Sequence[Prediction], references: Sequence[Record], weights: Weights
+    ) -> dict[str, Array]:
+        """Compute the rank correlation under each weighting of the records ``(W, R)``."""
+        rows, true, predicted = self._numbers(predictions, references)
+        each = []
+        for t, p in zip(true.T, predicted.T, strict=True):
+            known = ~np.isnan(t)
+            if not known.any():
+                return {"spearman": np.full(len(weights), np.nan)}
+            each.append(spearman(t[known], p[known], weights[:, rows[known]]))
+        return {"spearman": np.mean(each, axis=0)}
+
+    def _numbers(
+        self, predictions: Sequence[Prediction], references: Sequence[Record]
+    ) -> tuple[NDArray[np.int64], Array, Array]:
         """Record of each row ``(N,)``, truth ``(N, K)`` and prediction ``(N, K)``; a row is a record or a unit."""
-        for prediction, record in zip(predictions, references, strict=True):
-            _check_length(prediction, record)
-        true = [np.asarray(record.target, dtype=float).reshape(-1, self.outputs) for record in references]
-        predicted = [np.asarray(one.value, dtype=float).reshape(-1, self.outputs) for one in predictions]
-        rows = np.repeat(np.arange(len(true)), [len(one) for one in true])
-        nothing = np.empty((0, self.outputs))
-        return rows, np.concatenate([nothing, *true]), np.concatenate([nothing, *predicted])
+        true = [_listed(record.target) for record in references]
+        predicted = [_listed(prediction.value) for prediction in predictions]
+        for record, left, right in zip(references, true, predicted, strict=True):
+            _check_length(record, left, right)
+        sizes = np.array([len(numbers) for numbers in true], dtype=np.int64) // self.outputs
+        flat = [np.array(list(chain.from_iterable(numbers)), dtype=float) for numbers in (true, predicted)]
+        return (
+            np.repeat(np.arange(len(true)), sizes),
+            flat[0].reshape(-1, self.outputs),
+            flat[1].reshape(-1, self.outputs),
+        )
 
 
 def _at_once(metric: Any, predictions: Sequence[Prediction], references: Sequence[Record]) -> dict[str, float]:
-    totals = metric.parts(predictions, references).sum(axis=0)
-    return {name: float(value) for name, value in metric.scores(totals).items()}
+    """All scores of the records as they are."""
+    found = metric.scores(metric.parts(predictions, references).sum(axis=0))
+    if isinstance(metric, WeightedMetric):
+        once = np.ones((1, len(references)))
+        found |= {name: values[0] for name, values in metric.weighted(predictions, references, once).items()}
+    return {name: float(value) for name, value in found.items()}
+
+
+def _listed(value: Any) -> Sequence[float]:
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
 def _monitor(monitor: str, names: Sequence[str]) -> str:
@@ -227,10 +250,11 @@ def _monitor(monitor: str, names: Sequence[str]) -> str:
     return monitor
 
 
-def _check_length(prediction: Prediction, record: Record) -> None:
-    lengths = np.size(prediction.value), np.size(record.target)
-    if lengths[0] != lengths[1]:
-        raise DataError(f"{record.source}: record {record.id!r} has {lengths[1]} labels and {lengths[0]} predictions")
+def _check_length(record: Record, true: Sequence[Any], predicted: Sequence[Any]) -> None:
+    if len(true) != len(predicted):
+        raise DataError(
+            f"{record.source}: record {record.id!r} has {len(true)} labels and {len(predicted)} predictions"
+        )
 
 
 def _counts(totals: Array) -> tuple[Array, Array, Array]:
@@ -261,16 +285,3 @@ def _spread(squares: Array, total: Array, count: Array) -> Array:
     """Sum of squared deviations from the mean; NaN where rounding is all there is."""
     spread = squares - total**2 / count
     return np.where(spread > 1e-12 * squares, spread, np.nan)
-
-
-def _spearman(true: Array, predicted: Array) -> float:
-    known = ~np.isnan(true)
-    if known.sum() < 2:
-        return float("nan")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # constant numbers have no ranks: NaN says it
-        return float(spearmanr(true[known], predicted[known]).statistic)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labtune.protocols import AdditiveMetric, Metric
+from labtune.protocols import AdditiveMetric, Metric, WeightedMetric
 from labtune.specs import Prediction, Record
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
 Scores = dict[str, Array]  # one value a resample
 
-_BLOCK = 1 << 22  # weights in memory at a time
+_BLOCK = 1 << 20  # weights in memory at a time
 
 
 class Interval(NamedTuple):
@@ -44,8 +46,9 @@ def bootstrap(
     Parameters
     ----------
     metric
-        An :class:`labtune.protocols.AdditiveMetric` is resampled by weights on its sums; any other score is computed
-        again for each resample.
+        An :class:`labtune.protocols.AdditiveMetric` is resampled by weights on its sums, and a
+        :class:`labtune.protocols.WeightedMetric` by weights on its records; one metric may have scores of both sorts.
+        Any other score is computed again for each resample, which is slow.
     predictions, references
         R of each, in the same order.
     groups
@@ -64,23 +67,26 @@ def bootstrap(
     """
     values = metric(predictions, references)
     units = _units([record.group for record in references] if groups is None else groups)
-    samples: dict[str, Array] = {}
+    samples: Scores = {}
     if len(references) and units.max() > 0:
+        draws = partial(_draws, int(units.max()) + 1, resamples, seed)
         if isinstance(metric, AdditiveMetric):
-            samples |= _weighted(metric, metric.parts(predictions, references), units, resamples, seed)
+            samples |= _summed(metric, metric.parts(predictions, references), units, draws())
+        if isinstance(metric, WeightedMetric):
+            samples |= _joined(metric.weighted(predictions, references, drawn[:, units]) for drawn in draws())
         if not values.keys() <= samples.keys():
-            samples = _recomputed(metric, predictions, references, units, resamples, seed) | samples
+            samples = _recomputed(metric, predictions, references, units, draws()) | samples
     return {name: Interval(value, *_ends(samples.get(name), level)) for name, value in values.items()}
 
 
-def _units(groups: Sequence[str | None]) -> NDArray[np.int64]:
+def _units(groups: Sequence[str | None]) -> Counts:
     """Give each record the number of its group: ``(R,)``."""
     numbers: dict[object, int] = {}
     names = [("row", row) if group is None else group for row, group in enumerate(groups)]
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
 
 
-def _draws(count: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def _draws(count: int, resamples: int, seed: int) -> Iterator[Counts]:
     """How often each of ``count`` units is drawn: blocks ``(resamples in the block, count)``."""
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK // count)
@@ -89,29 +95,32 @@ def _draws(count: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]
         yield np.stack([np.bincount(units, minlength=count) for units in drawn])
 
 
-def _weighted(metric: AdditiveMetric, parts: Array, units: NDArray[np.int64], resamples: int, seed: int) -> Scores:
+def _summed(metric: AdditiveMetric, parts: Array, units: Counts, draws: Iterator[Counts]) -> Scores:
     """Scores of the resampled sums of ``parts (R, K)``."""
     totals = np.zeros((units.max() + 1, parts.shape[1]))  # (units, K)
     np.add.at(totals, units, parts)
-    found = [metric.scores(weights @ totals) for weights in _draws(len(totals), resamples, seed)]
-    return {name: np.concatenate([scores[name] for scores in found]) for name in found[0]}
+    return _joined(metric.scores(drawn @ totals) for drawn in draws)
 
 
 def _recomputed(
     metric: Metric,
     predictions: Sequence[Prediction],
     references: Sequence[Record],
-    units: NDArray[np.int64],
-    resamples: int,
-    seed: int,
+    units: Counts,
+    draws: Iterator[Counts],
 ) -> Scores:
-    """Scores of the resampled records."""
-    found: list[dict[str, float]] = []
-    for weights in _draws(int(units.max()) + 1, resamples, seed):
-        for counts in weights[:, units]:
-            rows = np.repeat(np.arange(len(units)), counts).tolist()
-            found.append(metric([predictions[row] for row in rows], [references[row] for row in rows]))
-    return {name: np.array([scores[name] for scores in found]) for name in found[0]}
+    """Scores of the resampled records, written out."""
+    found: list[dict[str, Array]] = []
+    for counts in (counts for drawn in draws for counts in drawn[:, units]):
+        rows = np.repeat(np.arange(len(units)), counts).tolist()
+        scores = metric([predictions[row] for row in rows], [references[row] for row in rows])
+        found.append({name: np.array([value]) for name, value in scores.items()})
+    return _joined(found)
+
+
+def _joined(blocks: Iterable[Scores]) -> Scores:
+    found = list(blocks)
+    return {name: np.concatenate([block[name] for block in found]) for name in found[0]}
 
 
 def _ends(sample: Array | None, level: float) -> tuple[float, float]:
