@@ -18,7 +18,8 @@ from accelerate import Accelerator
 from labtune.catalog import Catalog, load_catalog
 from labtune.data.splits import Splits, load_splits
 from labtune.device import peak_memory_mb, precision_of
-from labtune.encoder.methods import learning_rates
+from labtune.encoder.bits import count_parameters
+from labtune.encoder.methods.rates import learning_rates
 from labtune.evaluation.evaluate import Evaluation, evaluate
 from labtune.evaluation.report import write_report
 from labtune.evaluation.sections import to_json
@@ -145,7 +146,7 @@ def _training(settings: Settings, parts: Parts, tokenised: Mapping[str, Batch], 
         train=tokenised["train"],
         valid=tokenised.get("valid"),
         settings=settings,
-        rates=learning_rates(settings),
+        rates=learning_rates(parts.model.encoder, parts.model.trainable(), settings),
         checkpoints=folder.checkpoints,
         log=folder.log,
     )
@@ -177,7 +178,7 @@ def _metrics(
             "tokens_per_second": progress.tokens / max(progress.seconds, 1e-9),
             "peak_memory_mb": peak_memory_mb(),
             "trainable_parameters": trainable,
-            "total_parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
+            "total_parameters": count_parameters(parts.model),
         },
         "predict": found.speed,
         "data": {part: _data_facts(part, splits, parts, data) for part, data in tokenised.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, Field, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ class Settings:
     batch_tokens: int = whole(4096, low=1)
     learning_rate: float | None = auto(number(0.0))
     head_learning_rate: float | None = auto(number(0.0))
-    optimizer: str = choice("adamw", "sgd")
+    optimizer: str = choice("adamw", "adamw8bit", "sgd")
     momentum: float = number(0.9, below=1)
     weight_decay: float = number(0.01)
     warmup: float = number(0.1)
@@ -127,7 +127,7 @@ FIELDS = {item.name: item for item in fields(Settings)}
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class Layer:
     """Values and where they come from.
 
     Parameters
@@ -177,19 +177,19 @@ def resolve_settings(
         If a key is unknown or a value not acceptable; the message says where it comes from.
     """
     given = {key: value for key, value in (flags or {}).items() if value is not None}
-    upper = [_Layer("the arguments", given, typed=True), *map(_set_layer, sets)]
+    upper = [Layer("the arguments", given, typed=True), *map(set_layer, sets)]
     for layer in upper:
         if "task" in layer.values:
             raise SettingsError(f"the task cannot be changed by {layer.source}: name another task or file instead")
     name = str(task_or_file)
     if name.endswith(".toml"):
         upper.insert(0, _file_layer(Path(name)))
-        name = _read("task", upper[0])
+        name = read_setting("task", upper[0])
     task = catalog.task(name)
     return _merge([*_lower_layers(task, upper), *upper])
 
 
-def _file_layer(path: Path) -> _Layer:
+def _file_layer(path: Path) -> Layer:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
@@ -199,17 +199,18 @@ def _file_layer(path: Path) -> _Layer:
         raise SettingsError(
             f"{path} names no task: add a line such as task = \"NAME\"; 'labtune tasks' lists the names"
         )
-    return _Layer(str(path), values, folder=path.parent)
+    return Layer(str(path), values, folder=path.parent)
 
 
-def _set_layer(assignment: str) -> _Layer:
+def set_layer(assignment: str) -> Layer:
+    """Read what follows one ``--set``."""
     key, equals, value = (part.strip() for part in assignment.partition("="))
     if not (key and equals):
         raise SettingsError(f"--set {assignment} is not of the form key=value")
     part, dot, option = key.partition(".")
     if dot:
-        return _Layer(f"--set {assignment}", {part: {option: _literal(value)}})
-    return _Layer(f"--set {assignment}", {key: value}, typed=True)
+        return Layer(f"--set {assignment}", {part: {option: _literal(value)}})
+    return Layer(f"--set {assignment}", {key: value}, typed=True)
 
 
 def _literal(written: str) -> Any:
@@ -221,41 +222,57 @@ def _literal(written: str) -> Any:
     return values["value"] if len(values) == 1 else written
 
 
-def _lower_layers(task: Task, upper: Sequence[_Layer]) -> list[_Layer]:
+def _lower_layers(task: Task, upper: Sequence[Layer]) -> list[Layer]:
     """Return the layers below the user's: the task's options, then the chosen preset."""
-    chosen = [(_read("preset", layer), layer.source) for layer in upper if "preset" in layer.values]
+    chosen = [(read_setting("preset", layer), layer.source) for layer in upper if "preset" in layer.values]
     name, source = chosen[-1] if chosen else ("", "")
     known = [preset.name for preset in task.presets]
     if name and name not in known:
         raise SettingsError(f"the task {task.name!r} has no preset {name!r} ({source}). {nearest(name, known)}")
     preset = task.preset(name)
-    start = _Layer(f"task {task.name!r}", {"task": task.name, **task.options})
+    start = Layer(f"task {task.name!r}", {"task": task.name, **task.options})
     settings = {**preset.settings, "preset": preset.name}
-    return [start, _Layer(f"preset {preset.name!r} of {task.name!r}", settings)]
+    return [start, Layer(f"preset {preset.name!r} of {task.name!r}", settings)]
 
 
-def _merge(layers: Sequence[_Layer]) -> Settings:
+def _merge(layers: Sequence[Layer]) -> Settings:
     merged: dict[str, Any] = {}
     for layer in layers:
         for key in layer.values:
-            value = _read(key, layer)
+            value = read_setting(key, layer)
             merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
     if "encoder" not in merged:
         raise SettingsError(
             f"no encoder is chosen for {merged['task']!r}: give --encoder with a hub id, a folder or a name"
         )
     settings = Settings(**merged)
-    if settings.method == "full" and settings.bits != 32:
-        clash = f"{settings.bits} bits store frozen weights, and method 'full' freezes none"
-        raise SettingsError(f"{clash}: choose method 'lora', or 32 bits")
+    _check_bits(settings)
     return settings
 
 
-def _read(key: str, layer: _Layer) -> Any:
-    """Return one checked value of a layer."""
-    if key not in FIELDS:
-        raise SettingsError(f"unknown setting {key!r} ({layer.source}). {nearest(key, FIELDS)}")
-    about = FIELDS[key].metadata
+def _check_bits(settings: Settings) -> None:
+    """Refuse to store in few bits what has to learn."""
+    partial = settings.method == "full" and "top_blocks" in settings.tuning
+    if settings.bits == 32 or settings.method not in ("full", "bitfit"):
+        return
+    if settings.bits == 16 and (partial or settings.method == "bitfit"):
+        return
+    if settings.method == "bitfit":
+        clash = "biases cannot make good the rounding of the weights beside them"
+    elif partial:
+        clash = "the blocks that learn stay whole, and too little is left to store"
+    else:
+        clash = "few bits store frozen weights, and method 'full' freezes none"
+    way = "32 bits" if settings.method == "full" and not partial else "16 or 32 bits"
+    refused = f"method {settings.method!r} does not go with {settings.bits} bits"
+    raise SettingsError(f"{refused}: {clash}. Choose method 'lora', or {way}")
+
+
+def read_setting(key: str, layer: Layer, known: Mapping[str, Field[Any]] = FIELDS) -> Any:
+    """Return one checked value of a layer; ``known`` are the fields of whichever settings it belongs to."""
+    if key not in known:
+        raise SettingsError(f"unknown setting {key!r} ({layer.source}). {nearest(key, known)}")
+    about = known[key].metadata
     value = layer.values[key]
     candidates = [_literal(value), value] if layer.typed and isinstance(value, str) else [value]
     for candidate in candidates:
@@ -268,7 +285,7 @@ def _read(key: str, layer: _Layer) -> Any:
     raise SettingsError(f"{key} must be {about['words']}, not {value!r} ({layer.source}){hint}")
 
 
-def _read_data(paths: Mapping[str, Any], layer: _Layer) -> dict[str, str]:
+def _read_data(paths: Mapping[str, Any], layer: Layer) -> dict[str, str]:
     for name, path in paths.items():
         if name not in DATA_FILES:
             raise SettingsError(f"unknown data file {name!r} ({layer.source}). {nearest(name, DATA_FILES)}")

@@ -1,22 +1,21 @@
-"""Packages that only some methods need: a clear line when one is missing, and no code from the hub when one is there."""
+"""Packages that only some methods need: a clear line when one is missing, no code from the hub when it is there."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
-from unittest.mock import patch
 
 from labtune.errors import SettingsError
 
-BITSANDBYTES = "bitsandbytes"
+NOISY = "bitsandbytes.backends.cpu.ops"  # warns that `kernels` is absent
 
 
 def require(package: str, extra: str, purpose: str) -> Any:
     """Import an optional package.
-
-    bitsandbytes, which peft imports too, would download compiled code from the hub where the package ``kernels`` is
-    installed. labtune runs no code that did not come with an installation, so ``kernels`` is out of sight meanwhile.
 
     Parameters
     ----------
@@ -30,13 +29,27 @@ def require(package: str, extra: str, purpose: str) -> Any:
     SettingsError
         If it is not installed.
     """
-    logging.getLogger(f"{BITSANDBYTES}.backends.cpu.ops").setLevel(logging.ERROR)  # it warns that `kernels` is absent
-    hidden = {} if BITSANDBYTES in sys.modules else {"kernels": None}
+    logging.getLogger(NOISY).setLevel(logging.ERROR)
     try:
-        with patch.dict(sys.modules, hidden):
-            _load_submodules(package)
+        with _no_kernels():
+            return import_module(package)
     except ImportError as error:
         raise SettingsError(
             f"{purpose} needs {package}, which is not installed: pip install 'labtune[{extra}]'"
         ) from error
-    return sys.modules[package]
+
+
+@contextmanager
+def _no_kernels() -> Iterator[None]:
+    """Hide the package ``kernels``: with it bitsandbytes, which peft imports, would download code from the hub.
+
+    labtune runs no code that did not come with an installation.
+    """
+    absent = "kernels" not in sys.modules
+    if absent:
+        sys.modules["kernels"] = None  # type: ignore[assignment]  # what the import system reads as "not installed"
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules["kernels"]

@@ -131,9 +131,16 @@ def read_folder(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, A
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     arrays: dict[str, Tensor] = {}
     scalars: dict[str, Any] = {}
-    for index, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            (arrays if isinstance(value, Tensor) else scalars)[f"{index}.{name}"] = value
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    seen: set[int] = set()
+    for index, parameter in enumerate(parameters):
+        for name, value in optimizer.state.get(parameter, {}).items():
+            if not isinstance(value, Tensor):
+                scalars[f"{index}.{name}"] = value
+                continue
+            # 8-bit optimisers share tables between parameters, and safetensors takes no tensor twice.
+            arrays[f"{index}.{name}"] = value.clone() if value.data_ptr() in seen else value
+            seen.add(value.data_ptr())
     return arrays, scalars
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from labtune.data.batching import epoch_steps, shares, stable_seed, token_batches
+from labtune.encoder.methods.rates import Course
 from labtune.errors import TrainingError
 from labtune.inference import predict
 from labtune.model import Model
@@ -36,7 +37,7 @@ from labtune.training.checkpoints import (
 )
 from labtune.training.interrupts import StopRequest
 from labtune.training.journal import Journal
-from labtune.training.optimisation import build_optimizer, rate_factor, set_rates
+from labtune.training.optimisation import build_optimizer, drop_idle_gradients, rate_factor, set_rates
 
 BEST = "best"
 
@@ -45,7 +46,7 @@ BEST = "best"
 class Training:
     """What a training needs: parts that are built, data that is tokenised.
 
-    ``rates`` are the learning rates of encoder and head; ``valid`` may be None, then the last epoch counts as the best.
+    ``rates`` says how fast each parameter learns; ``valid`` may be None, then the last epoch counts as the best.
     """
 
     model: Model
@@ -54,7 +55,7 @@ class Training:
     train: Batch
     valid: Batch | None
     settings: Settings
-    rates: tuple[float, float]
+    rates: Mapping[str, Course]
     checkpoints: Path
     log: Path
 
@@ -100,7 +101,7 @@ def fit(training: Training, accelerator: Accelerator, *, resume: bool = False) -
             plan = epoch_steps(len(training.train), settings.batch_size, seed=settings.seed, epoch=epoch)
             for rows in plan[progress.step - epoch * steps_an_epoch :]:
                 began = time.perf_counter()
-                rate = set_rates(optimizer, factor(progress.step))
+                rate = set_rates(optimizer, factor(progress.step), epoch)
                 loss, tokens = step_of(rows, progress.step)
                 progress.step += 1
                 progress.tokens += tokens
@@ -151,6 +152,7 @@ class _StepRunner:
             raise TrainingError(
                 f"the loss is {value} at step {step + 1}; try a smaller learning rate, or --set precision=float32"
             )
+        drop_idle_gradients(self.optimizer)
         if settings.clip:
             accelerator.clip_grad_norm_(self.parameters, settings.clip)
         self.optimizer.step()

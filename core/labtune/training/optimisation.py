@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from labtune.encoder.extras import require
+from labtune.encoder.methods.rates import Course
 from labtune.settings import Settings
-
-HEAD_PREFIX = "head."
 
 
 def build_optimizer(
-    parameters: Mapping[str, nn.Parameter], settings: Settings, rates: tuple[float, float]
+    parameters: Mapping[str, nn.Parameter], settings: Settings, rates: Mapping[str, Course]
 ) -> torch.optim.Optimizer:
     """Build the optimiser over parameters that learn.
 
@@ -24,21 +24,28 @@ def build_optimizer(
     Parameters
     ----------
     parameters
-        By name; those of the head start with ``head.``.
+        By name.
     settings
         Optimiser, momentum, weight decay.
     rates
-        Learning rates of the encoder and of the head.
+        How fast each of them learns.
+
+    Raises
+    ------
+    SettingsError
+        If the optimiser needs a package that is not installed.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[Course, float], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
-        rate = rates[1] if name.startswith(HEAD_PREFIX) else rates[0]
         decay = settings.weight_decay if parameter.dim() > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
+        groups.setdefault((rates[name], decay), []).append(parameter)
     described: list[dict[str, Any]] = [
-        {"params": members, "lr": rate, "initial_lr": rate, "weight_decay": decay}
+        {"params": members, "lr": rate.peak, "initial_lr": rate.peak, "start": rate.start, "weight_decay": decay}
         for (rate, decay), members in groups.items()
     ]
+    if settings.optimizer == "adamw8bit":
+        bitsandbytes = require("bitsandbytes", "quant", "optimizer 'adamw8bit'")
+        return bitsandbytes.optim.AdamW8bit(described)  # type: ignore[no-any-return]
     if settings.optimizer == "sgd":
         return torch.optim.SGD(described, momentum=settings.momentum, fused=True)
     return torch.optim.AdamW(described, fused=True)
@@ -66,8 +73,15 @@ def rate_factor(settings: Settings, total: int) -> Callable[[int], float]:
     return factor
 
 
-def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Scale every group's learning rate; return the first one."""
+def set_rates(optimizer: torch.optim.Optimizer, factor: float, epoch: int) -> float:
+    """Scale every group's learning rate, with 0 before the epoch in which it starts; return the highest."""
     for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] * factor
-    return float(optimizer.param_groups[0]["lr"])
+        group["lr"] = group["initial_lr"] * factor if epoch >= group["start"] else 0.0
+    return float(max(group["lr"] for group in optimizer.param_groups))
+
+
+def drop_idle_gradients(optimizer: torch.optim.Optimizer) -> None:
+    """Forget the gradients of groups at rate 0, so that neither clipping nor the optimiser's averages count them."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group["lr"] == 0 else ():
+            parameter.grad = None
