@@ -14,6 +14,7 @@ from transformers.utils import logging as chatter
 
 from labtune.encoder.attention import PACKED
 from labtune.encoder.base import Encoder
+from labtune.encoder.dropout import cheapen_dropout
 from labtune.encoder.families import FAMILIES, Family
 from labtune.encoder.packing import Packing
 from labtune.ragged import Ragged
@@ -34,6 +35,7 @@ class HubEncoder(Encoder):
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any) -> None:
         super().__init__()
+        cheapen_dropout(model)
         self.model = model
         self.tokenizer = tokenizer
         self.width = int(model.config.hidden_size)

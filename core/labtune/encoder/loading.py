@@ -117,5 +117,5 @@ def _why_missing(error: Exception) -> str:
 def _nearest_encoder(name: str, catalog: Catalog) -> str:
     """Name the installed encoder that is most like a hub id or path."""
     known = sorted(catalog.components["encoders"])
-    close = get_close_matches(Path(name).name.lower(), known, n=1, cutoff=0.4)
+    close = get_close_matches(Path(name).name.lower(), known, n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else f"Installed encoders: {', '.join(known)}."

@@ -2,8 +2,8 @@
 
 Attention works on dense blocks. A block for each record would mean many small matrix products, and one block for the
 whole batch a product that is mostly masked. So short records share *tiles* of at most ``TILE`` rows, in which a mask
-keeps them apart, and a longer record is a tile of its own. Tiles of one size lie side by side and are one batched matrix
-product. A tile is just as long as its records: nothing is padded.
+keeps them apart, and a longer record is a tile of its own. Tiles of one size lie side by side, as one batched product.
+A tile is just as long as its records: nothing is padded.
 """
 
 from __future__ import annotations

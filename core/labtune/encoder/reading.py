@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel
@@ -19,7 +21,8 @@ from labtune.errors import EncoderError
 
 HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "hidden_dropout", "embedding_dropout", "mlp_dropout")
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
-BROKEN = (
+# What transformers raises on files that it cannot make sense of.
+BROKEN = (SafetensorError, StrictDataclassError, OSError, ValueError, RuntimeError, KeyError, TypeError)
     SafetensorError,
     OSError,
     ValueError,
@@ -73,9 +76,11 @@ def read_encoder(folder: Path, name: str, reading: Reading) -> HubEncoder:
     check_folder(folder, name)
     with quiet():
         model = _read_model(folder, name, reading)
-        encoder = HubEncoder(model, _read_tokenizer(folder, name))
+        encoder = HubEncoder(model, read_tokenizer(folder, name))
     if reading.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
+        with warnings.catch_warnings():  # later versions of transformers give the method a second name
+            warnings.simplefilter("ignore", FutureWarning)
+            model.gradient_checkpointing_enable()
     return encoder
 
 
@@ -128,7 +133,7 @@ def _check_weights(model: nn.Module, report: Mapping[str, Any], name: str, unuse
         )
 
 
-def _read_tokenizer(folder: Path, name: str) -> Any:
+def read_tokenizer(folder: Path, name: str) -> Any:
     """Read the tokenizer saved with the model; None when there is none."""
     if not any(path for pattern in ("*token*", "vocab*") for path in folder.glob(pattern)):
         return None

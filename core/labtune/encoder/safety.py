@@ -27,6 +27,13 @@ def check_folder(folder: Path, name: str) -> None:
     EncoderError
         If there is no configuration or no safetensors weights, or if a configuration asks for code of its own.
     """
+    check_configs(folder, name)
+    if not any(folder.glob("*.safetensors")):
+        raise EncoderError(_no_weights(folder, name))
+
+
+def check_configs(folder: Path, name: str) -> None:
+    """Refuse a model folder without a configuration, or with one that asks for code; raises EncoderError."""
     if not (folder / "config.json").is_file():
         raise EncoderError(
             f"encoder {name!r} has no config.json in {folder}: give a folder that save_pretrained() wrote"
@@ -34,8 +41,6 @@ def check_folder(folder: Path, name: str) -> None:
     for path in sorted(folder.glob("*.json")):
         if path.name.endswith("config.json"):
             _check_config(path, name)
-    if not any(folder.glob("*.safetensors")):
-        raise EncoderError(_no_weights(folder, name))
 
 
 def _check_config(path: Path, name: str) -> None:
