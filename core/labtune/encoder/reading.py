@@ -23,13 +23,6 @@ HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "hidden_dropout", "embedding
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 # What transformers raises on files that it cannot make sense of.
 BROKEN = (SafetensorError, StrictDataclassError, OSError, ValueError, RuntimeError, KeyError, TypeError)
-    SafetensorError,
-    OSError,
-    ValueError,
-    RuntimeError,
-    KeyError,
-    TypeError,
-)  # what transformers raises on bad files
 UNKNOWN = Family()
 
 
