@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from labtune.errors import RunError
+from labtune.settings import FACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,16 @@ class RunFolder:
     def log(self) -> Path:
         """One JSON line a step or event."""
         return self.path / "log.jsonl"
+
+    def facts(self) -> dict[str, Any]:
+        """With what the run was begun: versions and data hashes; empty when it was not."""
+        try:
+            facts: dict[str, Any] = tomllib.loads(self.settings.read_text(encoding="utf-8")).get(FACTS, {})
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.settings} cannot be read; the run folder is damaged") from error
+        return facts
 
     def require_complete(self) -> None:
         """Raise RunError unless this is the folder of a finished run."""

@@ -1,12 +1,16 @@
-"""Predictions for tokenised records: sorted, packed batches; results in the order of the records."""
+"""Predictions for tokenised records: sorted, packed batches; results in the order of the records.
+
+Several processes share the records and every one gets all predictions.
+"""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 
-from labtune.data.batching import token_batches
+from labtune.data.batching import shares, token_batches
+from labtune.processes import count, gathered, rank
 from labtune.protocols import Batch
 from labtune.specs import Prediction
 
@@ -15,7 +19,7 @@ from labtune.specs import Prediction
 def predict(
     model: torch.nn.Module, data: Batch, *, batch_tokens: int, device: torch.device | str = "cpu"
 ) -> list[Prediction]:
-    """Predict every record of a tokenised data set.
+    """Predict every record of a tokenised data set; every process of a run must call it.
 
     Parameters
     ----------
@@ -33,16 +37,17 @@ def predict(
     list of Prediction
         One a record, in order.
     """
-    head = cast("Any", getattr(model, "module", model)).head
+    bare: Any = getattr(model, "module", model)  # processes have unequal numbers of batches, so they must not meet here
     lengths = data.tokens.lengths.numpy()
-    found: list[Prediction | None] = [None] * len(data)
-    was_training = model.training
-    model.eval()
+    share = shares(range(len(data)), lengths, count())[rank()]
+    found: dict[int, Prediction] = {}
+    was_training = bare.training
+    bare.eval()
     try:
-        for rows in token_batches(range(len(data)), lengths, batch_tokens):
+        for rows in token_batches(share, lengths, batch_tokens):
             batch = data.select(rows).to(device)
-            for row, prediction in zip(rows, head.decode(model(batch), batch), strict=True):
-                found[row] = prediction
+            found.update(zip(rows, bare.head.decode(bare(batch), batch), strict=True))
     finally:
-        model.train(was_training)
-    return cast("list[Prediction]", found)
+        bare.train(was_training)
+    everything = gathered(found)
+    return [everything[row] for row in range(len(data))]

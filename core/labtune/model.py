@@ -10,7 +10,7 @@ from torch import nn
 from labtune.encoder.base import Encoder
 from labtune.errors import RunError
 from labtune.protocols import Batch, Output
-from labtune.ragged import Windows, plan_windows
+from labtune.ragged import Ragged, Windows, plan_windows
 
 HEAD_FILE = "head.safetensors"
 
@@ -41,14 +41,17 @@ class Model(nn.Module):
             return None
         return plan_windows(batch.tokens, limit, prefix=batch.prefix, suffix=batch.suffix, overlap=self.window_overlap)
 
-    def forward(self, batch: Batch) -> Output:
-        """Encode, put windows together, and apply the head."""
+    def encode(self, batch: Batch) -> Ragged:
+        """Hidden states ``(N, C)``, with windows put together."""
         windows = self.windows(batch)
         if windows is None:
-            return self.head(self.encoder(batch.inputs), batch)  # type: ignore[no-any-return]
+            return self.encoder(batch.inputs)  # type: ignore[no-any-return]
         inputs = {name: windows.cut(ragged) for name, ragged in batch.inputs.items()}
-        hidden = windows.stitch(self.encoder(inputs).values, batch.tokens.offsets)
-        return self.head(hidden, batch)  # type: ignore[no-any-return]
+        return windows.stitch(self.encoder(inputs).values, batch.tokens.offsets)
+
+    def forward(self, batch: Batch) -> Output:
+        """Encode, and apply the head."""
+        return self.head(self.encode(batch), batch)  # type: ignore[no-any-return]
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Parameters that learn, by name."""

@@ -7,30 +7,34 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from accelerate import Accelerator
 
 from labtune.catalog import Catalog, load_catalog
 from labtune.data.splits import Splits, load_splits
 from labtune.device import peak_memory_mb, precision_of
 from labtune.encoder.bits import count_parameters
 from labtune.encoder.methods.rates import learning_rates
-from labtune.evaluation.evaluate import Evaluation, evaluate
+from labtune.evaluation.evaluate import Evaluation, Predicted, evaluate, predict_parts
 from labtune.evaluation.report import write_report
 from labtune.evaluation.sections import to_json
 from labtune.folder import RunFolder, claim, finite, write_json, write_text
 from labtune.parts import Parts, build_parts, fit_parts, save_parts
 from labtune.predictions import prediction_json
+from labtune.processes import from_first, rank, start, told_of_losses
 from labtune.protocols import Batch
 from labtune.provenance import provenance
-from labtune.settings import Settings, resolve_settings
+from labtune.resuming import check_data, choose_settings
+from labtune.settings import Settings
 from labtune.training.checkpoints import Progress
-from labtune.training.loop import Training, fit
+from labtune.training.frozen import embedded, is_frozen
+from labtune.training.interrupts import Interrupted, how_to_go_on
+from labtune.training.loop import fit
+from labtune.training.training import Training
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Run:
 
 
 def run(
-    task: str,
+    task: str | None = None,
     *,
     train: str | Path | None = None,
     valid: str | Path | None = None,
@@ -57,14 +61,14 @@ def run(
     Parameters
     ----------
     task
-        A task's name, or a TOML file of settings.
+        A task's name, or a TOML file of settings. To resume, it is known already.
     train, valid, test
         Data files. Without any the task's bundled sample is used; with only some, the rest is split off the training
         data.
     out
         Run folder to make; ``runs/TASK-N`` by default.
     resume
-        Go on with an interrupted run in ``out``.
+        Go on with an interrupted run in ``out``, with the settings that it was started with.
     catalog
         What is installed, when it was loaded before.
     settings
@@ -79,45 +83,74 @@ def run(
     ------
     LabtuneError
         With one line on what is wrong and what to do next.
+    Interrupted
+        After Ctrl-C or SIGTERM; the message says how to go on.
     """
     known = catalog or load_catalog()
     files = {name: str(path) for name, path in (("train", train), ("valid", valid), ("test", test)) if path is not None}
     flags = {**settings, **({"data": files} if files else {})}
-    resolved = resolve_settings(known, task, flags, [])
-    return run_settings(resolved, out=Path(out) if out else None, resume=resume, catalog=known)
+    folder = Path(out) if out else None
+    return run_settings(choose_settings(known, task, flags, [], folder, resume), folder, resume=resume, catalog=known)
 
 
 def run_settings(
-    settings: Settings, *, out: Path | None = None, resume: bool = False, catalog: Catalog | None = None
+    settings: Settings, out: Path | None = None, *, resume: bool = False, catalog: Catalog | None = None
 ) -> Run:
     """Run with resolved settings; see :func:`run`."""
     known = catalog or load_catalog()
-    folder = claim(out, settings.task, resume=resume)
-    splits = load_splits(known.task(settings.task), settings)
-    parts = build_parts(settings, known, splits.labels)
-    tokenised = {part: parts.tokenizer(records) for part, records in splits.records.items()}
-    fit_parts(parts, tokenised["train"])
-    accelerator = Accelerator(mixed_precision=precision_of(settings.precision))
-    with _whole_or_gone(folder):
-        if accelerator.is_main_process:
-            folder.path.mkdir(parents=True, exist_ok=True)
-            write_text(folder.settings, settings.to_toml(_facts(known, splits)))
-        accelerator.wait_for_everyone()
-        progress = fit(_training(settings, parts, tokenised, folder), accelerator, resume=resume)
-        found = evaluate(
-            parts,
-            known,
-            tokenised,
-            splits.records["train"],
-            batch_tokens=settings.batch_tokens,
-            device=accelerator.device,
-            seed=settings.seed,
-        )
-        metrics = _metrics(settings, splits, parts, tokenised, progress, found)
-        if accelerator.is_main_process:
-            _write(folder, settings, parts, found, metrics)
-        accelerator.wait_for_everyone()
+    with told_of_losses(how_to_go_on(out) if out else "start again"):
+        accelerator = start(precision_of(settings.precision))
+        folder = from_first(lambda: claim(out, settings.task, resume=resume))
+        if folder.metrics.exists():
+            return _finished(folder)
+        splits = load_splits(known.task(settings.task), settings)
+        check_data(folder, splits.sha256)
+        parts = build_parts(settings, known, splits.labels)
+        tokenised = {part: parts.tokenizer(records) for part, records in splits.records.items()}
+        fit_parts(parts, tokenised["train"])
+        with _whole_or_gone(folder):
+            from_first(lambda: _begin(folder, settings, known, splits))
+            training = _training(settings, parts, tokenised, folder)
+            with embedded(training, accelerator) if is_frozen(parts.model) else nullcontext(training) as ready:
+                progress = fit(ready, accelerator, resume=resume)
+            budget, device = settings.batch_tokens, accelerator.device
+            predicted = predict_parts(parts.model, tokenised, batch_tokens=budget, device=device)
+            metrics = from_first(
+                lambda: _conclude(folder, settings, known, splits, parts, tokenised, progress, predicted)
+            )
     return Run(folder.path, metrics)
+
+
+def _begin(folder: RunFolder, settings: Settings, catalog: Catalog, splits: Splits) -> None:
+    """Make the folder and say with what it was begun; a resumed one keeps that."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    facts = folder.facts() or _facts(catalog, splits)
+    write_text(folder.settings, settings.to_toml(facts))
+
+
+def _conclude(
+    folder: RunFolder,
+    settings: Settings,
+    catalog: Catalog,
+    splits: Splits,
+    parts: Parts,
+    tokenised: Mapping[str, Batch],
+    progress: Progress,
+    predicted: Mapping[str, Predicted],
+) -> dict[str, Any]:
+    """Score the predictions and write what the run leaves."""
+    found = evaluate(parts, catalog, predicted, splits.records, seed=settings.seed)
+    metrics = _metrics(settings, splits, parts, tokenised, progress, found)
+    _write(folder, settings, parts, found, metrics)
+    return metrics
+
+
+def _finished(folder: RunFolder) -> Run:
+    """Give what a finished run left, and its page, should the run have died before that."""
+    print(f"{folder.path}: this run is finished", file=sys.stderr)
+    if not folder.report.exists():
+        write_report(folder.path)
+    return Run(folder.path, json.loads(folder.metrics.read_text(encoding="utf-8")))
 
 
 def _facts(catalog: Catalog, splits: Splits) -> dict[str, Any]:
@@ -128,13 +161,16 @@ def _facts(catalog: Catalog, splits: Splits) -> dict[str, Any]:
 
 @contextmanager
 def _whole_or_gone(folder: RunFolder) -> Iterator[None]:
-    """Take back a folder that a failure left without anything to go on with."""
-    existed = folder.path.exists()
+    """Take back a folder that a failure left without anything to go on with, and say how to go on with another."""
+    existed = from_first(folder.path.exists)
     try:
         yield
-    except BaseException:
-        if not existed and not any(folder.checkpoints.glob("step-*")):
+    except BaseException as error:
+        resumable = any(folder.checkpoints.glob("step-*"))
+        if not existed and not resumable and rank() == 0:
             shutil.rmtree(folder.path, ignore_errors=True)
+        if type(error) is KeyboardInterrupt and resumable:  # outside the training loop
+            raise Interrupted(f"stopped; {how_to_go_on(folder.path)}") from error
         raise
 
 

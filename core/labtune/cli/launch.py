@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import time
 from collections.abc import Sequence
+
+from labtune.errors import TrainingError
+
+GRACE = 5.0  # seconds; launchers need a tenth
 
 
 def is_worker() -> bool:
@@ -18,8 +24,25 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def wait_for_first() -> None:
+    """Let the first process tell an error that all have: when it ends, the launcher ends this one meanwhile."""
+    if not is_first_process():
+        time.sleep(GRACE)
+
+
 def launch(processes: int, argv: Sequence[str]) -> int:
-    """Run ``labtune`` with these arguments in each process and return the exit code of the first that failed, or 0."""
+    """Run ``labtune`` with these arguments in each process.
+
+    Returns
+    -------
+    int
+        0, or the exit code of the first process that failed; 128 and the number for a signal, as shells have it.
+
+    Raises
+    ------
+    TrainingError
+        If a process was killed, because then it could not say so itself.
+    """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -38,8 +61,11 @@ def launch(processes: int, argv: Sequence[str]) -> int:
     try:
         elastic_launch(config, sys.executable)("-m", "labtune.cli", *argv)
     except ChildFailedError as error:
-        _, failure = error.get_first_failure()
-        return int(failure.exitcode) if failure.exitcode > 0 else 128 - int(failure.exitcode)
+        rank, failure = error.get_first_failure()
+        if failure.exitcode > 0:
+            return int(failure.exitcode)
+        name = signal.Signals(-failure.exitcode).name
+        raise TrainingError(f"process {rank + 1} of {processes} was killed ({name}); go on with --resume") from error
     except SignalException as error:
-        raise KeyboardInterrupt from error
+        return 128 + int(error.sigval)
     return 0

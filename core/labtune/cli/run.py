@@ -10,7 +10,9 @@ from typing import Any
 from labtune.catalog import load_catalog
 from labtune.cli.launch import is_first_process, is_worker, launch
 from labtune.cli.output import Subparsers, print_json, print_scores
-from labtune.settings import DATA_FILES, resolve_settings
+from labtune.folder import claim
+from labtune.resuming import choose_settings
+from labtune.settings import DATA_FILES
 
 SETTINGS = ("preset", "encoder", "method", "bits", "epochs", "seed", "split", "checkpoint_every")
 
@@ -23,7 +25,9 @@ def add(subparsers: Subparsers) -> None:
         description="Fine-tune, evaluate and report. Without data files the plugin's bundled sample is used; "
         "of one file the rest is split off. Every other setting: 'labtune show TASK', then --set or a TOML file.",
     )
-    parser.add_argument("task", metavar="TASK|FILE.toml", help="a name from 'labtune tasks', or a file of settings")
+    parser.add_argument(
+        "task", nargs="?", metavar="TASK|FILE.toml", help="a name from 'labtune tasks', or a file of settings"
+    )
     for name in DATA_FILES:
         parser.add_argument(f"--{name}", metavar="FILE", help=f"records of the {name} split")
     parser.add_argument("--preset", help="named settings of the task")
@@ -38,7 +42,9 @@ def add(subparsers: Subparsers) -> None:
         "--set", metavar="KEY=VALUE", action="append", default=[], help="any setting, such as loss.gamma=2"
     )
     parser.add_argument("--out", metavar="DIR", type=Path, help="the run folder to make")
-    parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the interrupted run in --out; no TASK is needed"
+    )
     parser.add_argument("--processes", metavar="P", type=_count, default=1, help="processes on this machine")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")
     parser.set_defaults(work=work)
@@ -47,9 +53,11 @@ def add(subparsers: Subparsers) -> None:
 def work(arguments: argparse.Namespace) -> int:
     """Check the settings, then run them here or in several processes."""
     catalog = load_catalog()
-    settings = resolve_settings(catalog, arguments.task, _flags(arguments), arguments.set)
+    given = (arguments.task, _flags(arguments), arguments.set)
+    settings = choose_settings(catalog, *given, arguments.out, arguments.resume)
     if arguments.processes > 1 and not is_worker():
-        return launch(arguments.processes, arguments.argv)
+        out = claim(arguments.out, settings.task, resume=arguments.resume).path
+        return launch(arguments.processes, [*arguments.argv, "--out", str(out)])
     from labtune.pipeline import run_settings
 
     run = run_settings(settings, out=arguments.out, resume=arguments.resume, catalog=catalog)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,6 +20,7 @@ from labtune.protocols import Batch
 from labtune.specs import Prediction, Record
 
 Scores = dict[str, dict[str, float | None]]
+JUDGED = ("valid", "test")
 
 
 @dataclass
@@ -34,33 +35,46 @@ class Evaluation:
     speed: dict[str, float] = field(default_factory=dict)
 
 
+class Predicted(NamedTuple):
+    """Predictions for one part of the data, and how long they took."""
+
+    predictions: list[Prediction]
+    seconds: float
+
+
+def predict_parts(
+    model: torch.nn.Module, tokenised: Mapping[str, Batch], *, batch_tokens: int, device: torch.device | str
+) -> dict[str, Predicted]:
+    """Predict validation and test data, those that there are; every process of a run must call it."""
+    predicted = {}
+    for part in JUDGED:
+        if part in tokenised:
+            began = time.perf_counter()
+            predictions = predict(model, tokenised[part], batch_tokens=batch_tokens, device=device)
+            predicted[part] = Predicted(predictions, time.perf_counter() - began)
+    return predicted
+
+
 def evaluate(
     parts: Parts,
     catalog: Catalog,
-    tokenised: Mapping[str, Batch],
-    train: Sequence[Record],
+    predicted: Mapping[str, Predicted],
+    records: Mapping[str, Sequence[Record]],
     *,
-    batch_tokens: int,
-    device: torch.device | str,
     seed: int,
 ) -> Evaluation:
     """Score validation and test data, and the task's baseline on the last of them."""
     found = Evaluation()
-    for part in ("valid", "test"):
-        if part not in tokenised:
-            continue
-        data = tokenised[part]
-        began = time.perf_counter()
-        found.predictions = predict(parts.model, data, batch_tokens=batch_tokens, device=device)
-        seconds = time.perf_counter() - began
-        found.speed = {"seconds": seconds, "records_per_second": len(data) / max(seconds, 1e-9)}
-        found.scores[part] = score(parts.metrics, found.predictions, data.records, seed=seed)
+    for part, (predictions, seconds) in predicted.items():
+        found.predictions = predictions
+        found.speed = {"seconds": seconds, "records_per_second": len(predictions) / max(seconds, 1e-9)}
+        found.scores[part] = score(parts.metrics, predictions, records[part], seed=seed)
         found.judged = part
     if found.judged:
-        records = tokenised[found.judged].records
-        simple = fit_baseline(parts.task, catalog, train, parts.labels)
-        found.baseline = score(parts.metrics, simple(records), records, seed=seed)
-        found.sections = build_sections(parts, found.predictions, records)
+        judged = records[found.judged]
+        simple = fit_baseline(parts.task, catalog, records["train"], parts.labels)
+        found.baseline = score(parts.metrics, simple(judged), judged, seed=seed)
+        found.sections = build_sections(parts, found.predictions, judged)
     return found
 
 

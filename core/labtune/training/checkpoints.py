@@ -1,8 +1,8 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, without pickle.
 
 A checkpoint is a folder ``step-00001234`` of safetensors files and ``state.json``, which holds the progress and the
-SHA-256 of every other file. It is written beside and renamed, so that it is whole or absent; a damaged one is noticed
-by its hashes and the one before is used.
+SHA-256 of every other file and of itself. It is written beside and renamed, so that it is whole or absent; a damaged
+one is noticed by its hashes and the one before is used.
 
 Random states are not saved: every step seeds its own from the run's seed and its number, see
 :func:`labtune.training.loop.seed_step`.
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -45,6 +46,16 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0
     stopped_early: bool = False
+    batch_tokens: int | None = None  # what memory has left of the settings' budget
+
+    def add(self, loss: float, tokens: int, seconds: float, batch_tokens: int) -> None:
+        """Count an optimiser step."""
+        self.step += 1
+        self.loss_sum += loss
+        self.loss_steps += 1
+        self.tokens += tokens
+        self.seconds += seconds
+        self.batch_tokens = batch_tokens
 
 
 def save_checkpoint(
@@ -55,7 +66,7 @@ def save_checkpoint(
     arrays, scalars = _optimizer_state(optimizer)
     files = {"weights.safetensors": dict(weights), "optimizer.safetensors": arrays}
     write_folder(target, files, {"progress": asdict(progress), "optimizer": scalars})
-    for old in sorted(folder.glob("step-*"))[:-KEPT]:
+    for old in [*sorted(folder.glob("step-*"))[:-KEPT], *folder.glob(".step-*")]:
         shutil.rmtree(old)
     return target
 
@@ -106,12 +117,13 @@ def write_folder(target: Path, files: Mapping[str, Mapping[str, Tensor]], state:
         partial.mkdir(parents=True)
         for name, tensors in files.items():
             save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, partial / name)
-        hashes = {name: _sha256(partial / name) for name in files}
-        (partial / STATE_FILE).write_text(json.dumps({**state, "sha256": hashes}))
-        _sync(partial)
+        content = {**state, "files": {name: _sha256(partial / name) for name in files}}
+        (partial / STATE_FILE).write_text(json.dumps({**content, "sha256": _digest(content)}))
+        _sync(*partial.iterdir(), partial)
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
-    except (OSError, RuntimeError) as error:  # safetensors reports a full disk as its own error
+        _sync(target.parent)
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise RunError(f"{target}: cannot write ({reason}); free space and go on with --resume") from error
@@ -121,9 +133,10 @@ def read_folder(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, A
     """Read what :func:`write_folder` wrote; None when anything of it is damaged or missing."""
     try:
         state = json.loads((folder / STATE_FILE).read_text())
-        if any(_sha256(folder / name) != digest for name, digest in state["sha256"].items()):
-            return None
-        return {name: load_file(folder / name) for name in state["sha256"]}, state
+        whole = state.pop("sha256") == _digest(state) and all(
+            _sha256(folder / name) == digest for name, digest in state["files"].items()
+        )
+        return ({name: load_file(folder / name) for name in state["files"]}, state) if whole else None
     except (OSError, ValueError, KeyError):
         return None
 
@@ -149,9 +162,13 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(folder: Path) -> None:
-    """Have the files on the disk before the rename can be seen."""
-    for path in folder.iterdir():
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _sync(*paths: Path) -> None:
+    """Have files and folders on the disk before anything that builds on them."""
+    for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 from pathlib import Path
@@ -13,17 +14,27 @@ class Interrupted(KeyboardInterrupt):
     """The user asked to stop; the message says how to go on."""
 
 
+def how_to_go_on(folder: Path, command: str = "run") -> str:
+    """Say the command that resumes what is in a folder."""
+    return f"go on with: labtune {command} --out {shlex.quote(str(folder))} --resume"
+
+
 class StopRequest:
-    """Within this context, a first Ctrl-C or SIGTERM is a request; a second one stops at once.
+    """Within this context, Ctrl-C or SIGTERM is a request; a second Ctrl-C stops at once.
+
+    A second SIGTERM says nothing new: cluster managers and launchers send the same one twice.
 
     Parameters
     ----------
     folder
         The run folder, for the message.
+    command
+        Likewise, what goes on with it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: str = "run") -> None:
         self.folder = folder
+        self.command = command
         self.requested = False
         self.previous: dict[signal.Signals, Any] = {}
 
@@ -42,9 +53,13 @@ class StopRequest:
     def obey(self) -> None:
         """Stop here if it was requested; call it after a checkpoint."""
         if self.requested:
-            raise Interrupted(f"stopped; go on with: labtune run --out {self.folder} --resume")
+            raise self.interruption()
+
+    def interruption(self) -> Interrupted:
+        """Say how to go on."""
+        return Interrupted(f"stopped; {how_to_go_on(self.folder, self.command)}")
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True

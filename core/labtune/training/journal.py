@@ -10,6 +10,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from labtune.errors import RunError
+from labtune.folder import finite, write_text
+
 
 class Journal:
     """Appends one JSON line an event, and shows progress on standard error.
@@ -19,15 +22,15 @@ class Journal:
     path
         The log file, or None for a process that is not the writer.
     total
-        Optimiser steps of the whole run.
-    start
-        Steps that are already done. Later lines of an interrupted run are taken back.
+        Optimiser steps of the whole run; None when it ends by the clock.
+    start, epochs
+        Steps and epochs that are already done. Later lines of an interrupted run are taken back.
     """
 
-    def __init__(self, path: Path | None, *, total: int, start: int = 0) -> None:
+    def __init__(self, path: Path | None, *, total: int | None, start: int = 0, epochs: int = 0) -> None:
         self.path = path
         if path is not None:
-            _keep_until(path, start)
+            _keep_until(path, start, epochs)
         visible = path is not None and sys.stderr.isatty()
         self.bar = tqdm(total=total, initial=start, unit="step", disable=not visible, file=sys.stderr)
         self.plain = path is not None and not visible
@@ -40,7 +43,7 @@ class Journal:
         self.bar.update(1)
         self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
         if self.plain and time.monotonic() - self.said > 10:
-            self.say(f"step {step}/{self.total}  loss {loss:.4f}")
+            self.say(f"step {step}/{self.total or '?'}  loss {loss:.4f}")
 
     def epoch(self, epoch: int, *, step: int, train_loss: float, valid: dict[str, float]) -> None:
         """One epoch is done and scored."""
@@ -49,7 +52,7 @@ class Journal:
         self.say(f"epoch {epoch}  train loss {train_loss:.4f}  {scores}")
 
     def event(self, kind: str, message: str, **fields: Any) -> None:
-        """Anything else worth knowing later."""
+        """Anything else worth knowing later; with a ``step`` or ``epoch`` when it would happen again after resuming."""
         self._append(kind, message=message, **fields)
         self.say(message)
 
@@ -64,21 +67,28 @@ class Journal:
         self.bar.close()
 
     def _append(self, event: str, **fields: Any) -> None:
-        if self.path is not None:
-            with self.path.open("a") as file:
-                file.write(json.dumps({"event": event, "time": round(time.time(), 3), **fields}) + "\n")
+        if self.path is None:
+            return
+        line = json.dumps(finite({"event": event, "time": round(time.time(), 3), **fields}), ensure_ascii=False)
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: cannot write ({error.strerror}); free space and go on with --resume"
+            ) from error
 
 
-def _keep_until(path: Path, step: int) -> None:
-    """Drop lines after ``step``: a resumed run writes them again."""
+def _keep_until(path: Path, step: int, epochs: int) -> None:
+    """Drop lines after ``step`` or ``epochs``: a resumed run writes them again."""
     if not path.exists():
         return
     kept = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             event = json.loads(line)
         except ValueError:  # the process died within this line
             continue
-        if event.get("step", 0) <= step:
+        if event.get("step", 0) <= step and event.get("epoch", 0) <= epochs:
             kept.append(line + "\n")
-    path.write_text("".join(kept))
+    write_text(path, "".join(kept))
