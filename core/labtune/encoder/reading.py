@@ -14,6 +14,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 from labtune.encoder.attention import PACKED
+from labtune.encoder.esm import fuse_gelu
 from labtune.encoder.families import FAMILIES, Family
 from labtune.encoder.hub import HubEncoder, quiet
 from labtune.encoder.safety import check_folder
@@ -92,6 +93,7 @@ def _read_model(folder: Path, name: str, reading: Reading) -> PreTrainedModel:
     for module in unused:
         if hasattr(model, module):
             setattr(model, module, None)
+    fuse_gelu(model)
     return model
 
 

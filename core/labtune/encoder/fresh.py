@@ -1,0 +1,87 @@
+"""An encoder with the architecture and vocabulary of another, and new weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel
+
+from labtune.catalog import Catalog
+from labtune.encoder.attention import PACKED
+from labtune.encoder.base import Encoder
+from labtune.encoder.esm import fuse_gelu
+from labtune.encoder.families import FAMILIES
+from labtune.encoder.hub import HubEncoder, quiet
+from labtune.encoder.loading import encoder_folder
+from labtune.encoder.reading import read_tokenizer
+from labtune.encoder.safety import check_configs
+from labtune.errors import EncoderError, SettingsError, nearest
+
+
+def fresh_encoder(name: str, catalog: Catalog, *, config: Mapping[str, Any], seed: int) -> HubEncoder:
+    """Build an encoder with new weights; the global random state is left as it was.
+
+    Parameters
+    ----------
+    name
+        Whose architecture and vocabulary: a component that names a folder, a folder or a hub id, with or without
+        weights.
+    catalog
+        What is installed.
+    config
+        Entries of its configuration to replace.
+    seed
+        Decides the weights.
+
+    Raises
+    ------
+    EncoderError
+        If there is no such encoder, or it has no vocabulary.
+    SettingsError
+        If the configuration has no such entry, or the architecture refuses a value.
+    """
+    folder = encoder_folder(name, catalog)
+    check_configs(folder, name)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _build(folder, config)
+        encoder = HubEncoder(model, read_tokenizer(folder, name))
+    if encoder.tokenizer is None:
+        raise EncoderError(f"encoder {name!r} has no tokenizer in {folder}; choose one that brings its vocabulary")
+    return encoder
+
+
+def token_embeddings(encoder: Encoder) -> nn.Embedding:
+    """Return the token embeddings of a Hugging Face encoder; raises EncoderError for another kind."""
+    if not isinstance(encoder, HubEncoder):
+        raise EncoderError(
+            "pre-training needs an encoder of tokens; networks on features have no embeddings to predict"
+        )
+    table: nn.Embedding = encoder.model.get_input_embeddings()
+    return table
+
+
+def _build(folder: Path, changes: Mapping[str, Any]) -> Any:
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    for key, value in changes.items():
+        if not hasattr(config, key):
+            raise SettingsError(f"the configuration has no entry {key!r}. {nearest(key, config.to_dict())}")
+        try:
+            setattr(config, key, value)
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"config.{key}={value!r} is not accepted: {str(error).splitlines()[0]}") from error
+    family = FAMILIES.get(config.model_type)
+    layout = {"attn_implementation": PACKED} if family is not None else {}
+    try:
+        model = AutoModel.from_config(config, **layout)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"this configuration makes no network: {str(error).splitlines()[0]}") from error
+    for module in family.unused if family is not None else ():
+        if hasattr(model, module):
+            setattr(model, module, None)
+    fuse_gelu(model)
+    return model

@@ -1,0 +1,273 @@
+"""The pre-training loop, top to bottom.
+
+Every step draws its crops and masks from the seed and its own number, so that a resumed training is the same training;
+only a schedule that follows the clock (``hours``) cannot be repeated to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from labtune.catalog import Catalog, call_target
+from labtune.data.batching import stable_seed
+from labtune.device import peak_memory_mb, precision_of
+from labtune.encoder.fresh import fresh_encoder, token_embeddings
+from labtune.encoder.hub import HubEncoder
+from labtune.encoder.loading import load_encoder
+from labtune.errors import EncoderError, TrainingError
+from labtune.folder import write_json
+from labtune.pretraining.corpus import Corpus, build_corpus, open_corpus
+from labtune.pretraining.masking import Masked, Masking
+from labtune.pretraining.objective import MaskedLanguageModel
+from labtune.pretraining.outcome import PretrainFolder, load_head, perplexity, write_encoder
+from labtune.pretraining.settings import PretrainSettings
+from labtune.provenance import provenance
+from labtune.specs import Labels
+from labtune.training.checkpoints import Progress, load_checkpoint, restore_optimizer, save_checkpoint
+from labtune.training.interrupts import StopRequest
+from labtune.training.journal import Journal
+from labtune.training.steps import seed_step
+
+VALID_TOKENS = 1 << 15  # held-out tokens, always the same ones under the same masks
+BETAS = (0.9, 0.98)  # as RoBERTa: steadier than 0.999 where the loss falls fast
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """A finished pre-training: its folder, and what ``metrics.json`` says."""
+
+    folder: Path
+    metrics: dict[str, Any]
+
+
+def pretrain(
+    settings: PretrainSettings, files: Sequence[Path], *, out: Path, catalog: Catalog, resume: bool = False
+) -> Pretraining:
+    """Learn to predict hidden tokens, and leave an encoder folder that ``--encoder`` takes.
+
+    Parameters
+    ----------
+    settings
+        See :class:`PretrainSettings`.
+    files
+        What the task's reader reads; no labels are needed.
+    out
+        The folder to make.
+    catalog
+        What is installed.
+    resume
+        Go on from the latest checkpoint in ``out``.
+
+    Raises
+    ------
+    LabtuneError
+        With one line on what is wrong and what to do next.
+    Interrupted
+        If the user asked to stop; the folder can be resumed.
+    """
+    folder = PretrainFolder(out)
+    folder.claim(settings, files, resume=resume)
+    encoder = _encoder(settings, catalog)
+    facts = _corpus(settings, files, folder, catalog, encoder)
+    corpora = {part: open_corpus(folder.corpus, part) for part in ("train", "valid")}
+    model = MaskedLanguageModel(encoder, token_embeddings(encoder))
+    if settings.weights == "trained":
+        load_head(model.head, Path(settings.encoder))
+    accelerator = Accelerator(mixed_precision=precision_of(settings.precision))
+    loop = _Loop(settings, model.to(accelerator.device), corpora, _masking(settings, encoder, facts), accelerator)
+    curve = loop.run(folder, resume=resume)
+    metrics = {
+        "settings": asdict(settings),
+        "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
+        "curve": curve,
+        "train": {**asdict(loop.progress), "peak_memory_mb": peak_memory_mb()},
+        "data": facts,
+        **provenance({}),
+    }
+    if accelerator.is_main_process:
+        write_encoder(encoder, model.head, folder.encoder, settings.storage)
+        write_json(folder.metrics, metrics)
+    accelerator.wait_for_everyone()
+    return Pretraining(out, metrics)
+
+
+def _encoder(settings: PretrainSettings, catalog: Catalog) -> HubEncoder:
+    if settings.weights == "fresh":
+        seed = stable_seed("encoder", settings.seed)
+        encoder = fresh_encoder(settings.encoder, catalog, config=settings.config, seed=seed)
+    else:
+        loaded = load_encoder(settings.encoder, catalog, dropout=settings.dropout)
+        if not isinstance(loaded, HubEncoder):
+            raise EncoderError(f"encoder {settings.encoder!r} is no network on tokens; choose another")
+        encoder = loaded
+    if encoder.tokenizer is None or encoder.tokenizer.mask_token_id is None:
+        raise EncoderError(f"the vocabulary of encoder {settings.encoder!r} has no mask token; choose another")
+    return encoder
+
+
+def _corpus(
+    settings: PretrainSettings, files: Sequence[Path], folder: PretrainFolder, catalog: Catalog, encoder: HubEncoder
+) -> dict[str, Any]:
+    task = catalog.task(settings.task)
+    options = {**task.options.get("reader", {}), **settings.reader}
+    read = partial(call_target, task.reader, what="reader option", labelled=False, **options)
+    chosen = {**task.options.get("tokenizer", {}), **settings.tokenizer}
+    name = chosen.pop("name", task.tokenizer)
+    tokenizer = catalog.build("tokenizers", name, encoder.tokenizer, Labels(kind="classes"), **chosen)
+    return build_corpus(
+        folder.corpus, {path: read(path) for path in files}, tokenizer, len(encoder.tokenizer), settings.valid_share
+    )
+
+
+def _masking(settings: PretrainSettings, encoder: HubEncoder, facts: dict[str, Any]) -> Masking:
+    special = set(encoder.tokenizer.all_special_ids)
+    content = sorted(int(token) for token in facts["train"]["counts"] if int(token) not in special)
+    spans = settings.masking == "span"
+    return Masking(settings.mask_share, spans, encoder.tokenizer.mask_token_id, np.array(content))
+
+
+class _Loop:
+    """Steps, checkpoints and held-out perplexity."""
+
+    def __init__(
+        self,
+        settings: PretrainSettings,
+        model: MaskedLanguageModel,
+        corpora: dict[str, Corpus],
+        masking: Masking,
+        accelerator: Accelerator,
+    ) -> None:
+        self.settings = settings
+        self.model = model
+        self.corpora = corpora
+        self.masking = masking
+        self.accelerator = accelerator
+        self.progress = Progress()
+        self.optimizer = _optimizer(model, settings)
+        rng = np.random.default_rng(stable_seed("valid", settings.seed))
+        self.valid = list(self._masked("valid", rng, settings.crop, VALID_TOKENS))
+
+    def run(self, folder: PretrainFolder, *, resume: bool) -> list[dict[str, float]]:
+        """Train to the end and return the curve of held-out perplexity."""
+        settings, accelerator = self.settings, self.accelerator
+        if resume:
+            self._restore(folder)
+        total = None if settings.hours else settings.steps
+        journal = Journal(folder.log if accelerator.is_main_process else None, total=total, start=self.progress.step)
+        curve = folder.curve(self.progress.step)
+        wrapped, optimizer = accelerator.prepare(self.model, self.optimizer)
+        base, began = self.progress.seconds, time.perf_counter()
+        with StopRequest(folder.path, "pretrain TASK FILE…") as stop:
+            while (share := self._share_done()) < 1:
+                rate = settings.learning_rate * rate_factor(share, settings.warmup)
+                loss, tokens = self._step(wrapped, optimizer, rate, self._crop(share))
+                self.progress.step += 1
+                self.progress.tokens += tokens
+                self.progress.seconds = base + time.perf_counter() - began
+                journal.step(self.progress.step, loss=loss, learning_rate=rate, tokens=tokens)
+                ended = self._share_done() >= 1
+                if ended or self.progress.step % settings.valid_every == 0:
+                    curve.append(self._score(journal))
+                if ended or stop.requested or self.progress.step % settings.checkpoint_every == 0:
+                    self._save(folder)
+                stop.obey()
+        journal.close()
+        return curve
+
+    def _share_done(self) -> float:
+        """Share of the training that is done; by the clock of the first process when it is the clock that counts."""
+        if not self.settings.hours:
+            return self.progress.step / self.settings.steps
+        share = torch.tensor(self.progress.seconds / (3600 * self.settings.hours), device=self.accelerator.device)
+        return float(self.accelerator.reduce(share, "mean"))
+
+    def _crop(self, share: float) -> int:
+        return self.settings.long_crop if share >= 1 - self.settings.long_share else self.settings.crop
+
+    def _masked(self, part: str, rng: np.random.Generator, crop: int, tokens: int) -> Iterator[Masked]:
+        """Draw and mask batches that add up to a number of tokens."""
+        size = self.settings.batch_tokens
+        for begin in range(0, tokens, size):
+            drawn = self.corpora[part].draw(rng, crop=crop, budget=min(size, tokens - begin))
+            yield self.masking(drawn, rng)
+
+    def _step(self, model: Any, optimizer: Any, rate: float, crop: int) -> tuple[float, int]:
+        settings, accelerator = self.settings, self.accelerator
+        seed_step(settings.seed, self.progress.step, accelerator.process_index)
+        rng = np.random.default_rng(
+            stable_seed("pretrain", settings.seed, self.progress.step, accelerator.process_index)
+        )
+        batches = list(self._masked("train", rng, crop, settings.step_tokens // accelerator.num_processes))
+        hidden = sum(len(batch.truth) for batch in batches)
+        total = torch.zeros((), device=accelerator.device)
+        model.train()
+        for batch in batches:
+            loss = model(_to(batch, accelerator.device)) / hidden
+            accelerator.backward(loss)
+            total += loss.detach()
+        value = float(accelerator.reduce(total, "mean"))
+        if not math.isfinite(value):
+            raise TrainingError(f"the loss is {value} at step {self.progress.step + 1}; try a smaller learning rate")
+        accelerator.clip_grad_norm_(self.model.parameters(), settings.clip or math.inf)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return value, sum(len(batch.tokens.values) for batch in batches) * accelerator.num_processes
+
+    def _score(self, journal: Journal) -> dict[str, float]:
+        with self.accelerator.autocast():
+            found = perplexity(self.model, (_to(batch, self.accelerator.device) for batch in self.valid))
+        progress = self.progress
+        journal.event(
+            "valid",
+            f"step {progress.step}  perplexity {found['perplexity']:.3f}  accuracy {found['accuracy']:.4f}",
+            step=progress.step,
+            tokens=progress.tokens,
+            seconds=progress.seconds,
+            **found,
+        )
+        return {"step": progress.step, "tokens": progress.tokens, "seconds": progress.seconds, **found}
+
+    def _save(self, folder: PretrainFolder) -> None:
+        if self.accelerator.is_main_process:
+            save_checkpoint(folder.checkpoints, self.model.state_dict(), self.optimizer, self.progress)
+        self.accelerator.wait_for_everyone()
+
+    def _restore(self, folder: PretrainFolder) -> None:
+        found = load_checkpoint(folder.checkpoints)
+        if found is not None:
+            weights, arrays, scalars, self.progress = found
+            self.model.load_state_dict(weights)
+            restore_optimizer(self.optimizer, arrays, scalars)
+
+
+def rate_factor(share: float, warmup: float) -> float:
+    """Factor of the learning rate when a share of the training is done: a linear rise, then half a cosine to zero."""
+    if share < warmup:
+        return share / warmup + 1e-3
+    return 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup)))
+
+
+def _optimizer(model: MaskedLanguageModel, settings: PretrainSettings) -> torch.optim.Optimizer:
+    """AdamW; weight decay spares vectors: biases and the gains of norms."""
+    parameters = list(model.parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=BETAS, fused=True)
+
+
+def _to(batch: Masked, device: torch.device) -> Masked:
+    return Masked(batch.tokens.to(device), batch.positions.to(device), batch.truth.to(device))

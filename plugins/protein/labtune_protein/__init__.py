@@ -1,0 +1,1 @@
+"""Protein tasks for labtune."""
