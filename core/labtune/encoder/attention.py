@@ -59,15 +59,16 @@ def packed_attention(
     q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))  # (N, H, D) each
     if q.shape[-1] % 8 == 0 and _has_kernel(q.device, q.dtype):
         return _by_kernel(q, k, v, packing, scale, sliding_window)[None], None
-    parts = []
-    for group in packing.groups:
-        rows = slice(group.start, group.stop)
-        parts.append(_by_tile(q[rows], k[rows], v[rows], packing, group, scale, sliding_window))
+    sizes = [group.count * group.size for group in packing.groups]
+    parts = [
+        _by_tile(*rows, packing=packing, group=group, scale=scale, window=sliding_window)
+        for group, *rows in zip(packing.groups, q.split(sizes), k.split(sizes), v.split(sizes), strict=True)
+    ]
     return (torch.cat(parts) if len(parts) > 1 else parts[0])[None], None
 
 
 def _by_tile(
-    query: Tensor, key: Tensor, value: Tensor, packing: Packing, group: Group, scale: float, window: int | None
+    query: Tensor, key: Tensor, value: Tensor, *, packing: Packing, group: Group, scale: float, window: int | None
 ) -> Tensor:
     """Attention of the tiles of one size: rows ``(count * size, H, D)`` in and out."""
     heads, width = query.shape[1:]
