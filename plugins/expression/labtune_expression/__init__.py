@@ -1,0 +1,1 @@
+"""Gene expression for labtune: from DNA to expression, from expression to cell type."""

@@ -1,0 +1,118 @@
+"""The head for expression values: pooled states to numbers on a transformed scale, and their own uncertainty."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from labtune.builtin.heads import Pool, Pooling
+from labtune.errors import SettingsError
+from labtune.protocols import Batch, Output
+from labtune.ragged import Ragged
+from labtune.specs import Labels, Prediction
+from labtune_expression.transforms import TargetTransform, Transform, restored, transformed
+
+MEMBERS = "members"
+
+
+class ValueHead(nn.Module):
+    """Predicts numbers for a record.
+
+    Parameters
+    ----------
+    width
+        C, the encoder's width.
+    labels
+        Of kind ``values``, one name an output.
+    dropout
+        On the pooled state.
+    pooling
+        As for the head ``sequence``.
+    transform
+        Scale on which the network learns; see :class:`labtune_expression.transforms.TargetTransform`.
+    uncertainty
+        Also predict a standard deviation for each number; needs loss ``expression.gaussian``.
+    members
+        Networks that learn side by side, each from its own loss; the encoder's width is theirs together. The prediction
+        is their average (deep ensemble, Lakshminarayanan et al. 2017).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        labels: Labels,
+        *,
+        dropout: float = 0.1,
+        pooling: Pooling = "mean",
+        transform: Transform = "standardise",
+        uncertainty: bool = False,
+        members: int = 1,
+    ) -> None:
+        super().__init__()
+        if members < 1 or width % members:
+            raise SettingsError(f"head.members is {members}, which does not divide the encoder's width of {width}")
+        self.labels = labels
+        self.uncertainty = uncertainty
+        self.pooling = Pool(width, pooling)
+        self.dropout = nn.Dropout(dropout)
+        self.numbers = nn.Conv1d(width, members * len(labels.names), 1, groups=members)
+        self.log_variances = nn.Conv1d(width, members * len(labels.names), 1, groups=members) if uncertainty else None
+        self.transform = TargetTransform(len(labels.names), transform)
+        self.register_buffer(MEMBERS, torch.tensor(members), persistent=False)
+        for layer in (self.numbers, self.log_variances):
+            if layer is not None:
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+
+    def fit(self, batch: Batch) -> None:
+        """Learn the transform from the training targets."""
+        if batch.targets is not None:
+            self.transform.fit(batch.targets.values.float().reshape(len(batch), -1))
+
+    def forward(self, hidden: Ragged, batch: Batch) -> Output:
+        """Hidden states ``(N, C)`` to logits ``(B, M L)``: the numbers of each of M members, in units of the targets.
+
+        With ``uncertainty`` the logarithms of as many variances follow, on the transformed scale. The extras describe
+        that scale.
+        """
+        pooled = self.dropout(self.pooling(hidden, batch))[:, :, None]  # (B, C, 1)
+        scale = {**self.transform.scale, MEMBERS: self.get_buffer(MEMBERS)}
+        scores = self.numbers(pooled).float().view(len(batch), -1, len(self.labels.names))  # (B, M, L)
+        columns = [restored(scores, scale).flatten(1)]
+        if self.log_variances is not None:
+            columns.append(self.log_variances(pooled).float()[:, :, 0])
+        return Output(Ragged.one_per_row(torch.cat(columns, dim=1)), scale)
+
+    def decode(self, output: Output, batch: Batch) -> list[Prediction]:
+        """One number or a list; with ``uncertainty`` the detail ``standard_deviation`` beside it."""
+        values, log_variances = columns_of(output, len(self.labels.names))
+        scores = transformed(values, output.extras)  # (B, M, L)
+        center = scores.mean(1)
+        numbers = restored(center, output.extras).tolist()
+        if log_variances is None:
+            return [Prediction(record.id, _plain(row)) for record, row in zip(batch.records, numbers, strict=True)]
+        spread = (log_variances.exp().mean(1) + scores.var(1, correction=0)).sqrt()
+        ends = (restored(center + side * spread, output.extras) for side in (1, -1))
+        deviations = torch.sub(*ends).div(2).tolist()
+        return [
+            Prediction(record.id, _plain(row), details={"standard_deviation": _plain(deviation)})
+            for record, row, deviation in zip(batch.records, numbers, deviations, strict=True)
+        ]
+
+
+def columns_of(output: Output, outputs: int) -> tuple[Tensor, Tensor | None]:
+    """Numbers of each member ``(B, M, L)`` in units of the targets, and log variances alike or None.
+
+    Raises
+    ------
+    SettingsError
+        If the output is not one of :class:`ValueHead`.
+    """
+    if MEMBERS not in output.extras:
+        raise SettingsError("the losses of expression are for head 'expression.values'; choose loss mse or huber")
+    parts = output.logits.values.unflatten(1, (-1, outputs)).split(int(output.extras[MEMBERS]), dim=1)
+    return parts[0], parts[1] if len(parts) > 1 else None
+
+
+def _plain(numbers: list[float]) -> float | list[float]:
+    return numbers[0] if len(numbers) == 1 else numbers

@@ -1,0 +1,116 @@
+"""What labtune-expression offers: names and targets only, nothing heavy."""
+
+from __future__ import annotations
+
+from labtune import hookimpl
+from labtune.specs import Component, Labels, Task
+from labtune_expression.presets import SEQUENCE_PRESETS
+
+
+@hookimpl
+def labtune_tokenizers() -> list[Component]:
+    return [
+        Component(
+            name="expression.nucleotides",
+            target="labtune_expression.tokenizers:NucleotideTokenizer",
+            summary="One token a letter, IUPAC letters included.",
+        ),
+        Component(
+            name="expression.kmers",
+            target="labtune_expression.tokenizers:KmerTokenizer",
+            summary="Every k letters one token.",
+        ),
+        Component(
+            name="expression.subwords",
+            target="labtune_expression.tokenizers:SubwordTokenizer",
+            summary="The vocabulary of a pre-trained nucleotide model.",
+        ),
+    ]
+
+
+@hookimpl
+def labtune_encoders() -> list[Component]:
+    return [
+        Component(
+            name="expression.conv",
+            target="labtune_expression.conv:ConvEncoder",
+            summary="Compact residual convolutional network on both strands, from scratch.",
+        ),
+        Component(
+            name="expression.rotary",
+            target="labtune_expression.rotary:RotaryEncoder",
+            summary="Small transformer with rotary positions, from scratch.",
+        ),
+    ]
+
+
+@hookimpl
+def labtune_heads() -> list[Component]:
+    return [
+        Component(
+            name="expression.values",
+            target="labtune_expression.head:ValueHead",
+            summary="Numbers on a transformed scale, optionally with their uncertainty.",
+        )
+    ]
+
+
+@hookimpl
+def labtune_losses() -> list[Component]:
+    return [
+        Component(
+            name="expression.mse",
+            target="labtune_expression.losses:SquaredError",
+            summary="Squared error on the transformed scale.",
+        ),
+        Component(
+            name="expression.huber",
+            target="labtune_expression.losses:HuberError",
+            summary="Huber's error on the transformed scale.",
+        ),
+        Component(
+            name="expression.gaussian",
+            target="labtune_expression.losses:Gaussian",
+            summary="Likelihood of a normal distribution with predicted variance.",
+        ),
+        Component(
+            name="expression.poisson",
+            target="labtune_expression.losses:Poisson",
+            summary="Likelihood of counts.",
+        ),
+    ]
+
+
+@hookimpl
+def labtune_tasks() -> list[Task]:
+    return [
+        Task(
+            name="expression.promoter",
+            summary="One or several numbers for a DNA or RNA sequence, such as the expression a promoter drives.",
+            reader="labtune_expression.reading:read",
+            tokenizer="expression.nucleotides",
+            head="expression.values",
+            loss="expression.mse",
+            metrics=("regression",),
+            labels=Labels(kind="values"),
+            presets=SEQUENCE_PRESETS,
+            examples="labtune_expression.data:promoter_examples",
+            sample="labtune_expression.data:promoters",
+            baseline="labtune_expression.baselines:fit_kmer_model",
+        ),
+        Task(
+            name="expression.sequence_class",
+            summary="One class for a DNA or RNA sequence.",
+            reader="labtune_expression.reading:read",
+            tokenizer="expression.nucleotides",
+            head="sequence",
+            loss="cross_entropy",
+            metrics=("classification",),
+            labels=Labels(kind="classes"),
+            presets=SEQUENCE_PRESETS,
+            examples="labtune_expression.data:class_examples",
+            sample="labtune_expression.data:promoters",
+            options={"reader": {"target": "class"}},
+            baseline="labtune_expression.baselines:fit_kmer_model",
+        ),
+    ]

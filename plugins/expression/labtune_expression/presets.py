@@ -1,0 +1,35 @@
+"""Named settings; the numbers were chosen on validation data, see ``benchmarks/quality/expression.py``."""
+
+from __future__ import annotations
+
+from labtune.specs import Preset
+
+_CONV = {
+    "encoder": "expression.conv",
+    "epochs": 15,
+    "batch_size": 64,
+    "batch_tokens": 16384,
+    "learning_rate": 2e-3,
+    "head_learning_rate": 2e-3,
+    "dropout": 0.2,
+    "precision": "float32",
+}
+_ROTARY = {
+    "encoder": "expression.rotary",
+    "epochs": 20,
+    "batch_size": 64,
+    "batch_tokens": 16384,
+    "learning_rate": 5e-4,
+    "head_learning_rate": 1e-3,
+    "precision": "float32",
+}
+
+SEQUENCE_PRESETS = (
+    Preset(name="conv", summary="Compact convolutional network from scratch; minutes on a CPU.", settings=_CONV),
+    Preset(name="rotary", summary="Small rotary transformer from scratch.", settings=_ROTARY),
+    Preset(
+        name="rna",
+        summary="As conv, for sequences with one strand, such as untranslated regions of mRNA.",
+        settings={**_CONV, "encoder_options": {"strands": "forward"}},
+    ),
+)
