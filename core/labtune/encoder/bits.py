@@ -1,9 +1,9 @@
 """Frozen weights in few bits: bfloat16, 8-bit integers, or 4-bit NormalFloat.
 
-A stored layer keeps its weight packed and unpacks it for every product, forward and backward. The arithmetic is that of
-the input, so packed and padded batches, training and prediction, and batches of any size see the same function, which is
-also what :func:`restore` gives. Biases, norms and whatever learns stay in float32. Packing always happens on the CPU, so
-that the stored numbers do not depend on the device.
+A stored layer keeps its weight packed and unpacks it for every product, forward and backward. The arithmetic is that
+of the input, so packed and padded batches, training and prediction, and batches of any size see the same function,
+which is also what :func:`restore` gives. Biases, norms and whatever learns stay in float32. Packing always happens on
+the CPU, so that the stored numbers do not depend on the device.
 """
 
 from __future__ import annotations
