@@ -20,6 +20,7 @@ from labtune.pretraining.masking import Masked
 from labtune.pretraining.objective import MaskedLanguageHead, MaskedLanguageModel
 from labtune.pretraining.settings import PretrainSettings
 
+LENGTH = ("steps", "hours")  # what may be another when a training is resumed
 HEAD_FILE = "mlm_head.safetensors"
 
 
@@ -85,7 +86,7 @@ class PretrainFolder:
     def _check_same(self, plan: dict[str, Any]) -> None:
         before = json.loads(self.plan.read_text())
         old, new = ({**found["settings"], "files": found["files"]} for found in (before, plan))
-        changed = [key for key in new if old.get(key) != new[key]]
+        changed = [key for key in new if old.get(key) != new[key] and key not in LENGTH]
         if changed:
             raise RunError(
                 f"{self.path} was begun with {changed[0]}={old.get(changed[0])!r}, not {new[changed[0]]!r}; "

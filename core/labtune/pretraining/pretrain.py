@@ -169,7 +169,7 @@ class _Loop:
         base, began = self.progress.seconds, time.perf_counter()
         with StopRequest(folder.path, "pretrain TASK FILE…") as stop:
             while (share := self._share_done()) < 1:
-                rate = settings.learning_rate * rate_factor(share, settings.warmup)
+                rate = settings.learning_rate * rate_factor(self.progress.step, share, settings)
                 loss, tokens = self._step(wrapped, optimizer, rate, self._crop(share))
                 self.progress.step += 1
                 self.progress.tokens += tokens
@@ -252,11 +252,11 @@ class _Loop:
             restore_optimizer(self.optimizer, arrays, scalars)
 
 
-def rate_factor(share: float, warmup: float) -> float:
-    """Factor of the learning rate when a share of the training is done: a linear rise, then half a cosine to zero."""
-    if share < warmup:
-        return share / warmup + 1e-3
-    return 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup)))
+def rate_factor(step: int, share: float, settings: PretrainSettings) -> float:
+    """Factor of the learning rate at a step, when a share of the training is done."""
+    rising = min((step + 1) / (settings.warmup + 1), 1.0)
+    falling = min((1 - share) / settings.cooldown, 1.0) if settings.cooldown else 1.0
+    return min(rising, falling)
 
 
 def _optimizer(model: MaskedLanguageModel, settings: PretrainSettings) -> torch.optim.Optimizer:

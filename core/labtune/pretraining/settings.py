@@ -42,8 +42,10 @@ class PretrainSettings:
         Peak rate.
     weight_decay, clip, seed, precision, dropout
         As in a fine-tuning.
-    warmup
-        Share of the training in which the rate rises; then it falls along half a cosine to zero.
+    warmup, cooldown
+        Steps in which the rate rises, and the share of the training at its end in which it falls to zero along a line.
+        In between it stays (Hägele et al. 2024, arXiv:2405.18392), so that a training may be resumed with another
+        length.
     checkpoint_every, valid_every
         Steps.
     storage
@@ -68,7 +70,8 @@ class PretrainSettings:
     valid_share: float = number(0.01, below=1)
     learning_rate: float = number(1e-3)
     weight_decay: float = number(0.01)
-    warmup: float = number(0.05, below=1)
+    warmup: int = whole(200)
+    cooldown: float = number(0.2, below=1)
     clip: float = number(1.0)
     dropout: float = number(0.0, below=1)
     seed: int = whole(0)

@@ -22,6 +22,8 @@ class Entry:
     ----------
     id
         The header up to the first blank.
+    description
+        The header after the id.
     fields
         What the header says as ``KEY=value``, such as biotrainer's ``SET``, ``TARGET`` and ``MASK``.
     text
@@ -31,6 +33,7 @@ class Entry:
     """
 
     id: str
+    description: str
     fields: Mapping[str, str]
     text: str
     source: str
@@ -71,4 +74,5 @@ def _entry(path: Path, number: int, header: str, lines: list[str]) -> Entry:
         raise DataError(f"{source}: the header has no id; write '>id'")
     if not lines:
         raise DataError(f"{source}: entry {name!r} is empty; add its sequence or remove it")
-    return Entry(name, dict(_FIELD.findall(rest[0])) if rest else {}, "".join(lines), source)
+    description = rest[0] if rest else ""
+    return Entry(name, description, dict(_FIELD.findall(description)), "".join(lines), source)

@@ -2,8 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from labtune import hookimpl
 from labtune.specs import Component, Labels, Preset, Task
+
+MINI: dict[str, Any] = {
+    "encoder": "protein.mini",
+    "epochs": 10,
+    "batch_size": 32,
+    "batch_tokens": 8192,
+    "learning_rate": 5e-4,
+    "head_learning_rate": 2e-3,
+}
+PRESETS = (
+    Preset(name="mini", summary="The bundled encoder, all weights; minutes on a CPU.", settings=MINI),
+    Preset(
+        name="frozen",
+        summary="The bundled encoder as it is; only the head learns.",
+        settings={**MINI, "method": "head"},
+    ),
+    Preset(
+        name="esm2",
+        summary="ESM-2 of 8 million parameters from the hub, with LoRA.",
+        settings={**MINI, "encoder": "facebook/esm2_t6_8M_UR50D", "method": "lora", "learning_rate": 1e-3},
+    ),
+)
+CRF = Preset(
+    name="crf",
+    summary="The bundled encoder, and the likeliest chain of states.",
+    settings={**MINI, "head": {"name": "token_crf"}, "loss": {"name": "crf"}},
+)
+
+SLICES = {"length": "labtune_protein.data:length_slice"}
 
 
 @hookimpl
@@ -28,24 +59,120 @@ def labtune_encoders() -> list[Component]:
         Component(
             name="protein.mini",
             target="labtune_protein.mini:locate",
-            summary="A small protein encoder, pre-trained by this project.",
+            summary="ESM-2's architecture with 3.6 million parameters, pre-trained by this project.",
+        )
+    ]
+
+
+@hookimpl
+def labtune_metrics() -> list[Component]:
+    return [
+        Component(
+            name="protein.secondary_structure",
+            target="labtune_protein.metrics:SecondaryStructure",
+            summary="Q3 or Q8, macro F1, and scores of each state.",
         )
     ]
 
 
 @hookimpl
 def labtune_tasks() -> list[Task]:
+    return [_secondary_structure(), *_residue_tasks(), *_sequence_tasks()]
+
+
+def _secondary_structure() -> Task:
+    return Task(
+        name="protein.secondary_structure",
+        summary="Helix, strand or coil for every residue, or DSSP's eight states.",
+        reader="labtune_protein.reading:read_secondary_structure",
+        tokenizer="protein.residues",
+        head="token",
+        loss="cross_entropy",
+        metrics=("protein.secondary_structure",),
+        labels=Labels(kind="classes"),
+        presets=(*PRESETS, CRF),
+        examples="labtune_protein.data:state_examples",
+        sample="labtune_protein.data:residue_sample",
+        baseline="labtune_protein.baselines:fit_window",
+        slices=SLICES,
+        views=("labtune_protein.views:track_view",),
+    )
+
+
+def _residue_tasks() -> list[Task]:
+    return [
+        Task(
+            name="protein.residue",
+            summary="Any class for every residue: binding, disorder, …",
+            reader="labtune_protein.reading:read_residues",
+            tokenizer="protein.residues",
+            head="token",
+            loss="cross_entropy",
+            metrics=("token_classification",),
+            labels=Labels(kind="classes"),
+            presets=(*PRESETS, CRF),
+            examples="labtune_protein.data:state_examples",
+            sample="labtune_protein.data:residue_sample",
+            baseline="labtune_protein.baselines:fit_window",
+            slices=SLICES,
+            views=("labtune_protein.views:track_view",),
+        ),
+        Task(
+            name="protein.residue_value",
+            summary="A number for every residue: accessibility, flexibility, …",
+            reader="labtune_protein.reading:read_residues",
+            tokenizer="protein.residues",
+            head="token",
+            loss="mse",
+            metrics=("regression",),
+            labels=Labels(kind="values", names=("value",)),
+            presets=PRESETS,
+            examples="labtune_protein.data:hydropathy_examples",
+            slices=SLICES,
+        ),
+    ]
+
+
+def _sequence_tasks() -> list[Task]:
+    shared: dict[str, Any] = {
+        "reader": "labtune_protein.reading:read_sequences",
+        "tokenizer": "protein.sequences",
+        "head": "sequence",
+        "presets": PRESETS,
+        "slices": SLICES,
+    }
     return [
         Task(
             name="protein.property",
-            summary="x",
-            reader="labtune_protein.reading:read_sequences",
-            tokenizer="protein.sequences",
-            head="sequence",
+            summary="A number for a sequence: fitness, melting temperature, …",
             loss="mse",
             metrics=("regression",),
             labels=Labels(kind="values"),
-            presets=(Preset(name="mini", settings={"encoder": "protein.mini"}),),
-            examples="labtune_protein.data:examples",
-        )
+            options={"reader": {"target": "value"}},
+            examples="labtune_protein.data:value_examples",
+            sample="labtune_protein.data:sequence_sample",
+            baseline="labtune_protein.baselines:fit_ridge",
+            **shared,
+        ),
+        Task(
+            name="protein.class",
+            summary="One of several classes for a sequence: localisation, family, …",
+            loss="cross_entropy",
+            metrics=("classification",),
+            labels=Labels(kind="classes"),
+            options={"reader": {"target": "class"}},
+            examples="labtune_protein.data:class_examples",
+            sample="labtune_protein.data:sequence_sample",
+            baseline="labtune_protein.baselines:fit_dipeptides",
+            **shared,
+        ),
+        Task(
+            name="protein.function",
+            summary="Any number of labels for a sequence: functions, locations, …",
+            loss="binary_cross_entropy",
+            metrics=("multilabel",),
+            labels=Labels(kind="multilabel"),
+            examples="labtune_protein.data:set_examples",
+            **shared,
+        ),
     ]

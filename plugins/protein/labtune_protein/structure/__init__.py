@@ -1,0 +1,1 @@
+"""Coordinates: reading, and what is derived from them."""
