@@ -113,8 +113,8 @@ def run_settings(
             training = _training(settings, parts, tokenised, folder)
             with embedded(training, accelerator) if is_frozen(parts.model) else nullcontext(training) as ready:
                 progress = fit(ready, accelerator, resume=resume)
-            budget, device = settings.batch_tokens, accelerator.device
-            predicted = predict_parts(parts.model, tokenised, batch_tokens=budget, device=device)
+            budget, device = progress.batch_tokens, accelerator.device
+            predicted = predict_parts(parts.model, tokenised, batch_tokens=budget, device=device, seed=settings.seed)
             metrics = from_first(
                 lambda: _conclude(folder, settings, known, splits, parts, tokenised, progress, predicted)
             )
@@ -136,10 +136,10 @@ def _conclude(
     parts: Parts,
     tokenised: Mapping[str, Batch],
     progress: Progress,
-    predicted: Mapping[str, Predicted],
+    predicted: Predicted,
 ) -> dict[str, Any]:
     """Score the predictions and write what the run leaves."""
-    found = evaluate(parts, catalog, predicted, splits.records, seed=settings.seed)
+    found = evaluate(parts, catalog, predicted, splits.records, seed=settings.seed, coverage=settings.coverage)
     metrics = _metrics(settings, splits, parts, tokenised, progress, found)
     _write(folder, settings, parts, found, metrics)
     return metrics
@@ -205,6 +205,8 @@ def _metrics(
         **found.scores,
         "baseline": found.baseline,
         "judged": found.judged,
+        "calibration": found.calibration,
+        "conformal": found.conformal,
         "best_epoch": progress.best_epoch,
         "train": {
             "seconds": progress.seconds,
@@ -233,6 +235,7 @@ def _data_facts(part: str, splits: Splits, parts: Parts, data: Batch) -> dict[st
 def _write(folder: RunFolder, settings: Settings, parts: Parts, found: Evaluation, metrics: Mapping[str, Any]) -> None:
     """Leave the run folder; the scores come last, because they mark it complete."""
     save_parts(parts, settings, folder.model)
+    found.confidence.save(folder.model)
     lines = [json.dumps(finite(prediction_json(prediction)), ensure_ascii=False) for prediction in found.predictions]
     write_text(folder.predictions, "".join(line + "\n" for line in lines))
     write_json(folder.sections, [to_json(section) for section in found.sections])

@@ -63,6 +63,9 @@ class Settings:
         Epochs without a better validation score before stopping; 0 never stops early.
     checkpoint_every
         Steps; 0 writes a checkpoint after every epoch.
+    coverage
+        Share of truths that the sets and intervals of predictions hold, or of found spans that are right or not
+        answered; see the evaluation guide. 0 makes none, and predictions abstain from nothing.
     window_overlap
         Tokens that neighbouring windows of a long record share. None: a quarter of the window.
     split, fractions
@@ -94,6 +97,7 @@ class Settings:
     precision: str = choice("auto", "float32", "bfloat16")
     patience: int = whole(0)
     checkpoint_every: int = whole(0)
+    coverage: float = number(0.9, below=1)
     window_overlap: int | None = auto(whole(0))
     split: str = text("stratified")
     fractions: tuple[float, float, float] = shares(0.7, 0.15, 0.15)

@@ -54,6 +54,12 @@ class Chain:
         return {"transitions": self.transitions, "start": self.start, "end": self.end}
 
 
+def tempered_chain(output: Output, temperature: float) -> Output:
+    """Divide logits and chain by a temperature, so that the best sequence stays the best."""
+    extras = {name: scores / temperature for name, scores in Chain.of(output).extras.items()}
+    return Output(output.logits.with_values(output.logits.values / temperature), {**output.extras, **extras})
+
+
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """Probabilities of labels given all of a record.
@@ -189,11 +195,16 @@ class CrfTokenHead(TokenHead):
         """Hidden states ``(N, C)`` to logits ``(U, L)``, with the chain in the extras."""
         return Output(self.project(hidden, batch), self.chain.extras)
 
+    def tempered(self, output: Output, temperature: float) -> Output:
+        """Divide everything that makes the score of a sequence by a temperature."""
+        return tempered_chain(output, temperature)
+
     @torch.no_grad()
     def decode(self, output: Output, batch: Batch) -> list[Prediction]:
         """Give the best sequence of names, each with its marginal probability, and all marginals."""
-        best = viterbi(output.logits, self.chain)
-        marginals = posterior(output.logits, self.chain).marginals
+        chain = Chain.of(output)
+        best = viterbi(output.logits, chain)
+        marginals = posterior(output.logits, chain).marginals
         return [
             self._prediction(record.id, labels, rows.cpu().numpy())
             for record, labels, rows in zip(batch.records, best, marginals, strict=True)

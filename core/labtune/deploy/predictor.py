@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from labtune.data.dataset import load_records, sha256_of
 from labtune.data.labels import check_labels
 from labtune.device import precision_of
 from labtune.errors import DataError, RunError
+from labtune.evaluation.confidence import Confidence
 from labtune.evaluation.scoring import score
 from labtune.folder import RunFolder
 from labtune.inference import predict
@@ -40,11 +41,14 @@ class Predictor:
         Tokenizer, model and the rest.
     device
         Where the model is.
+    confidence
+        Temperature and thresholds, as calibrated by the run.
     """
 
     settings: Settings
     parts: Parts
     device: str = "cpu"
+    confidence: Confidence = field(default_factory=Confidence)
 
     def predict(self, inputs: Iterable[Any]) -> list[Prediction]:
         """Predict inputs in the form of the task (texts, lists of words, sequences, …) or records.
@@ -61,7 +65,14 @@ class Predictor:
         remaining = iter(records)
         while chunk := list(islice(remaining, CHUNK)):
             data = self.parts.tokenizer([replace(record, target=None) for record in chunk])
-            yield from predict(self.parts.model, data, batch_tokens=self.settings.batch_tokens, device=self.device)
+            predictions = predict(
+                self.parts.model,
+                data,
+                batch_tokens=self.settings.batch_tokens,
+                device=self.device,
+                temperature=self.confidence.temperature.value,
+            )
+            yield from self.confidence.mark(predictions, self.parts.labels, self.settings.coverage)
 
 
 def load(run: str | Path, *, catalog: Catalog | None = None) -> Predictor:
@@ -80,7 +91,8 @@ def load(run: str | Path, *, catalog: Catalog | None = None) -> Predictor:
     parts = load_parts(settings, catalog or load_catalog(), folder.model)
     accelerator = Accelerator(mixed_precision=precision_of(settings.precision))
     model: Any = accelerator.prepare_model(parts.model, evaluation_mode=True)
-    return Predictor(settings, replace(parts, model=model), str(accelerator.device))
+    confidence = Confidence.load(folder.model)
+    return Predictor(settings, replace(parts, model=model), str(accelerator.device), confidence)
 
 
 def predict_file(run: str | Path, file: str | Path, out: str | Path | None = None) -> dict[str, Any]:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 
 from labtune.catalog import Catalog, resolve
 from labtune.evaluation.baselines import fit_baseline
+from labtune.evaluation.calibration import (
+    Temperature,
+    calibration_scores,
+    calibration_sections,
+    decisions,
+    fit_temperature,
+)
+from labtune.evaluation.confidence import Confidence
+from labtune.evaluation.conformal import LEVELS, calibrate, realised
 from labtune.evaluation.scoring import score
 from labtune.evaluation.sections import Section
 from labtune.evaluation.views import default_views
 from labtune.inference import predict
 from labtune.parts import Parts
+from labtune.processes import from_first
 from labtune.protocols import Batch
-from labtune.specs import Prediction, Record
+from labtune.specs import Labels, Prediction, Record
 
 Scores = dict[str, dict[str, float | None]]
 JUDGED = ("valid", "test")
@@ -33,39 +43,55 @@ class Evaluation:
     predictions: list[Prediction] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     speed: dict[str, float] = field(default_factory=dict)
+    confidence: Confidence = field(default_factory=Confidence)
+    calibration: dict[str, Any] = field(default_factory=dict)
+    conformal: dict[str, Any] = field(default_factory=dict)
 
 
-class Predicted(NamedTuple):
+class PredictedPart(NamedTuple):
     """Predictions for one part of the data, and how long they took."""
 
     predictions: list[Prediction]
     seconds: float
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions by part, and the temperature at which they were made."""
+
+    parts: Mapping[str, PredictedPart]
+    temperature: Temperature
+
+
 def predict_parts(
-    model: torch.nn.Module, tokenised: Mapping[str, Batch], *, batch_tokens: int, device: torch.device | str
-) -> dict[str, Predicted]:
-    """Predict validation and test data, those that there are; every process of a run must call it."""
+    model: torch.nn.Module, tokenised: Mapping[str, Batch], *, batch_tokens: int, device: torch.device | str, seed: int
+) -> Predicted:
+    """Calibrate, then predict validation and test data, those that there are; every process of a run must call it."""
+    where: dict[str, Any] = {"batch_tokens": batch_tokens, "device": device}
+    temperature = Temperature()
+    if "valid" in tokenised:
+        temperature = from_first(lambda: fit_temperature(model, tokenised["valid"], seed=seed, **where))
     predicted = {}
     for part in JUDGED:
         if part in tokenised:
             began = time.perf_counter()
-            predictions = predict(model, tokenised[part], batch_tokens=batch_tokens, device=device)
-            predicted[part] = Predicted(predictions, time.perf_counter() - began)
-    return predicted
+            predictions = predict(model, tokenised[part], temperature=temperature.value, **where)
+            predicted[part] = PredictedPart(predictions, time.perf_counter() - began)
+    return Predicted(predicted, temperature)
 
 
 def evaluate(
     parts: Parts,
     catalog: Catalog,
-    predicted: Mapping[str, Predicted],
+    predicted: Predicted,
     records: Mapping[str, Sequence[Record]],
     *,
     seed: int,
+    coverage: float,
 ) -> Evaluation:
     """Score validation and test data, and the task's baseline on the last of them."""
     found = Evaluation()
-    for part, (predictions, seconds) in predicted.items():
+    for part, (predictions, seconds) in predicted.parts.items():
         found.predictions = predictions
         found.speed = {"seconds": seconds, "records_per_second": len(predictions) / max(seconds, 1e-9)}
         found.scores[part] = score(parts.metrics, predictions, records[part], seed=seed)
@@ -75,7 +101,30 @@ def evaluate(
         simple = fit_baseline(parts.task, catalog, records["train"], parts.labels)
         found.baseline = score(parts.metrics, simple(judged), judged, seed=seed)
         found.sections = build_sections(parts, found.predictions, judged)
+        _judge_confidence(found, predicted, records, parts.labels, coverage, seed)
     return found
+
+
+def _judge_confidence(
+    found: Evaluation,
+    predicted: Predicted,
+    records: Mapping[str, Sequence[Record]],
+    labels: Labels,
+    coverage: float,
+    seed: int,
+) -> None:
+    """Calibrate on validation data; measure confidence and coverage on the judged data, and mark its predictions."""
+    judged, temperature = records[found.judged], predicted.temperature
+    decided = decisions(found.predictions, judged, labels)
+    found.calibration = {"temperature": temperature.value, "fitted": asdict(temperature), **calibration_scores(decided)}
+    found.sections += calibration_sections(decided, temperature.value)
+    valid = predicted.parts.get("valid")
+    conformal = valid and calibrate(valid.predictions, records["valid"], labels, coverage or LEVELS[-1])
+    found.confidence = Confidence(temperature, conformal or None)
+    if conformal and coverage:
+        found.predictions = found.confidence.mark(found.predictions, labels, coverage)
+        if found.judged == "test":  # on validation data it holds by construction
+            found.conformal = realised(found.predictions, judged, labels, conformal, coverage, seed=seed)
 
 
 def build_sections(parts: Parts, predictions: Sequence[Prediction], records: Sequence[Record]) -> list[Section]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from labtune.builtin.chains import Chain, Posterior, posterior, viterbi
+from labtune.builtin.chains import Chain, Posterior, posterior, tempered_chain, viterbi
 from labtune.builtin.heads import TokenHead
 from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged
@@ -51,6 +51,11 @@ class EntityHead(TokenHead):
         self.register_buffer("legal_start", torch.from_numpy(legal_starts(labels.names)), persistent=False)
 
     @property
+    def output_names(self) -> tuple[str, ...]:
+        """The tags."""
+        return tuple(tag_names(self.labels.names))
+
+    @property
     def chain(self) -> Chain:
         """Scores of tag pairs: learned or zero, and -inf for illegal ones."""
         size = len(self.legal)
@@ -70,10 +75,16 @@ class EntityHead(TokenHead):
         """Hidden states ``(N, C)`` to logits ``(U, L)``; with a CRF its chain in the extras."""
         return Output(self.project(hidden, batch), self.chain.extras if self.crf else {})
 
+    def tempered(self, output: Output, temperature: float) -> Output:
+        """Divide the scores by a temperature, with a CRF those of tag pairs too."""
+        if self.crf:
+            return tempered_chain(output, temperature)
+        return Output(output.logits.with_values(output.logits.values / temperature))
+
     @torch.no_grad()
     def decode(self, output: Output, batch: Batch) -> list[Prediction]:
         """Entities in words, their probabilities, and ``details`` with their place in the text, in characters."""
-        chain = self.chain
+        chain = Chain.of(output) if output.extras else self.chain
         best = viterbi(output.logits, chain)
         beliefs = posterior(output.logits, chain)
         surety = _Surety.of(best.values, beliefs)
