@@ -8,12 +8,18 @@ from types import ModuleType
 from typing import Any
 
 from labtune.catalog import Catalog, load_catalog
-from labtune.errors import PluginError, nearest
+from labtune.errors import LabtuneError, PluginError, nearest
 from labtune.plugins import Plugin
+from labtune.settings import resolve_settings
+from labtune.specs import Task
+from labtune.testing.bench import TaskBench
+from labtune.testing.input_checks import INPUT_CHECKS
+from labtune.testing.model_checks import MODEL_CHECKS
+from labtune.testing.outcome_checks import OUTCOME_CHECKS
 from labtune.testing.plugin_checks import PLUGIN_CHECKS, Subject
-from labtune.testing.task_checks import TASK_CHECKS, TaskBench
 
 Check = Callable[[], None]
+PART_TABLES = ("tokenizer", "head", "loss")
 
 
 def checks_of(plugin: Plugin, catalog: Catalog) -> Iterator[tuple[str, Check]]:
@@ -22,9 +28,12 @@ def checks_of(plugin: Plugin, catalog: Catalog) -> Iterator[tuple[str, Check]]:
     for name, check in PLUGIN_CHECKS.items():
         yield name, partial(check, subject)
     for task in plugin.offers.get("tasks", ()):
-        bench = TaskBench(task, catalog)
-        for name, check_task in TASK_CHECKS.items():
-            yield f"{task.name}-{name}", partial(check_task, bench)
+        first, *others = _distinct_presets(task, catalog)
+        for preset in (first, *others):
+            bench = TaskBench(task, catalog, preset)
+            checks = {**({} if preset in others else INPUT_CHECKS), **MODEL_CHECKS, **OUTCOME_CHECKS}
+            for name, check_task in checks.items():
+                yield f"{task.name}{f'.{preset}' if preset in others else ''}-{name}", partial(check_task, bench)
 
 
 def parametrize_with_checks(
@@ -76,6 +85,18 @@ def run_checks(name: str, *, catalog: Catalog | None = None) -> Iterator[tuple[s
             yield check_id, str(error).splitlines()[0] if str(error) else type(error).__name__
         else:
             yield check_id, None
+
+
+def _distinct_presets(task: Task, catalog: Catalog) -> list[str]:
+    """Name the first preset, and those that give other options to tokenizer, head or loss."""
+    names: dict[str, str] = {}
+    for preset in task.presets:
+        try:
+            settings = resolve_settings(catalog, task.name, {"preset": preset.name})
+        except LabtuneError:  # told by another check
+            continue
+        names.setdefault(repr([getattr(settings, table) for table in PART_TABLES]), preset.name)
+    return list(names.values()) or [""]
 
 
 def _installed(module: ModuleType) -> tuple[Catalog, Plugin]:

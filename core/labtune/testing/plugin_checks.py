@@ -13,7 +13,7 @@ from pathlib import Path
 from labtune.catalog import Catalog, resolve
 from labtune.plugins import Plugin
 from labtune.settings import Settings, resolve_settings
-from labtune.specs import Component
+from labtune.specs import Component, Task
 
 HEAVY = ("accelerate", "bitsandbytes", "numpy", "pandas", "peft", "scipy", "sklearn", "torch", "transformers")
 
@@ -29,6 +29,11 @@ class Subject:
     def components(self) -> list[Component]:
         """All components that the plugin offers."""
         return [offer for offers in self.plugin.offers.values() for offer in offers if isinstance(offer, Component)]
+
+    @property
+    def complete_tasks(self) -> list[Task]:
+        """Tasks all of whose parts are installed."""
+        return [task for task in self.plugin.offers.get("tasks", ()) if not any(self.catalog.missing(task))]
 
 
 def check_loads(subject: Subject) -> None:
@@ -68,10 +73,10 @@ def check_parts(subject: Subject) -> None:
 
 def check_presets(subject: Subject) -> None:
     """Every preset is valid, and survives being written as TOML and read back."""
-    for task in subject.plugin.offers.get("tasks", ()):
+    for task in subject.complete_tasks:
         assert task.presets, f"{task.name} has no preset"
         for preset in task.presets:
-            settings = resolve_settings(subject.catalog, task.name, {"preset": preset.name}, [])
+            settings = resolve_settings(subject.catalog, task.name, {"preset": preset.name})
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "run.toml"
                 path.write_text(settings.to_toml())
