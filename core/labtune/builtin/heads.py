@@ -38,6 +38,11 @@ class TokenHead(nn.Module):
         self.linear = _output_layer(width, outputs or len(labels.names))
         self.scale = TargetScale(labels)
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the L outputs, which need not be the labels."""
+        return self.labels.names
+
     def fit(self, batch: Batch) -> None:
         """Learn the scale of number targets from the training data."""
         self.scale.fit(batch)

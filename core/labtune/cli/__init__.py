@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import labtune
-from labtune.cli import check, evaluate, plugins, predict, pretrain, run, show, tasks
+from labtune.cli import check, evaluate, export, plugins, predict, pretrain, run, show, tasks
 from labtune.cli.launch import wait_for_first
 from labtune.errors import LabtuneError
 
-COMMANDS = (tasks, show, run, pretrain, predict, evaluate, plugins, check)
+COMMANDS = (tasks, show, run, pretrain, predict, evaluate, export, plugins, check)
 
 # Exit codes: 1 for a check that does not hold, 2 for an error that the user can mend, 128 + signal as shells have it.
 USER_ERROR = 2

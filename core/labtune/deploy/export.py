@@ -1,0 +1,144 @@
+"""A finished run in the formats of other libraries."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from labtune.builtin.heads import SequenceHead, TargetScale, TokenHead
+from labtune.catalog import load_catalog
+from labtune.encoder.bits import restore
+from labtune.encoder.classifiers import Outputs, write_sequence_classifier, write_token_classifier
+from labtune.encoder.methods import method_of
+from labtune.errors import RunError
+from labtune.folder import RunFolder
+from labtune.model import HEAD_FILE
+from labtune.parts import ENCODER_FOLDER, LABELS_FILE, Parts, load_parts
+from labtune.settings import Settings
+from labtune.specs import Labels
+
+ADAPTER_CONFIG = "adapter_config.json"
+PROBLEMS = {"multilabel": "multi_label_classification", "values": "regression"}
+
+
+def export_run(run: str | Path, form: str, out: str | Path | None = None) -> dict[str, Any]:
+    """Write a run in another library's format.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    form
+        ``hf``: a plain transformers classifier, adapters merged and few bits unpacked, with the same logits;
+        ``peft``: the adapter alone, for ``peft.PeftModel.from_pretrained`` on the base model, and labtune's head.
+    out
+        Folder to make; ``RUN/export-FORM`` by default.
+
+    Returns
+    -------
+    dict
+        ``out``, ``format`` and ``bytes``.
+
+    Raises
+    ------
+    LabtuneError
+        If the run has no such form; the message says why, and what would have.
+    """
+    folder = RunFolder(Path(run))
+    folder.require_complete()
+    target = Path(out) if out else folder.path / f"export-{form}"
+    settings = Settings.from_toml(folder.settings)
+    with _beside(target) as partial:
+        FORMS[form](folder, settings, partial)
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    return {"out": str(target), "format": form, "bytes": size}
+
+
+def write_hf(folder: RunFolder, settings: Settings, out: Path) -> None:
+    """Merge everything into a plain classifier of transformers."""
+    parts = load_parts(settings, load_catalog(), folder.model)
+    head = parts.model.head
+    restore(parts.model.encoder)
+    method_of(settings).merge(parts.model.encoder)
+    if isinstance(head, TokenHead):
+        _require_plain(head, {"linear.weight", "linear.bias"}, parts)
+        output = _scaled(head.linear, head.scale)
+        write_token_classifier(parts.model.encoder, output, _outputs(parts.labels, head.output_names), out)
+    elif isinstance(head, SequenceHead):
+        tanh = _tanh_layer(head)
+        output = _scaled(head.linear, head.scale)
+        write_sequence_classifier(parts.model.encoder, tanh, output, _outputs(parts.labels, parts.labels.names), out)
+    else:
+        raise RunError(
+            f"the head {parts.task.head!r} has no counterpart among transformers' classifiers: use labtune to predict"
+        )
+
+
+def write_peft(folder: RunFolder, settings: Settings, out: Path) -> None:
+    """Copy the adapter, which is in peft's format already, and the head."""
+    adapter = folder.model / ENCODER_FOLDER
+    if not (adapter / ADAPTER_CONFIG).is_file():
+        raise RunError(
+            f"method {settings.method!r} has no form in peft: train with lora, dora, ia3 or prompt, or use --format hf"
+        )
+    shutil.copytree(adapter, out)
+    for name in (HEAD_FILE, LABELS_FILE):
+        shutil.copy(folder.model / name, out)
+
+
+FORMS: dict[str, Callable[[RunFolder, Settings, Path], None]] = {"hf": write_hf, "peft": write_peft}
+
+
+def _tanh_layer(head: SequenceHead) -> nn.Linear:
+    if head.pooling.mode != "first" or not isinstance(head.hidden_layer, nn.Sequential):
+        raise RunError(
+            "transformers' sequence classifiers read the first token through a tanh layer: train with "
+            "--set head.pooling=first --set head.hidden_layer=true to export"
+        )
+    layer = head.hidden_layer[0]
+    assert isinstance(layer, nn.Linear)
+    return layer
+
+
+def _require_plain(head: nn.Module, names: set[str], parts: Parts) -> None:
+    if {name for name, _ in head.named_parameters()} != names:
+        raise RunError(
+            f"the head {parts.task.head!r} learns more than one linear layer, and transformers' token classifier is one"
+        )
+
+
+@torch.no_grad()
+def _scaled(linear: nn.Linear, scale: TargetScale) -> nn.Linear:
+    """The output layer with the scale of number targets multiplied in."""
+    if not scale.active:
+        return linear
+    folded = nn.Linear(linear.in_features, linear.out_features)
+    folded.weight.copy_(linear.weight * scale.spread[:, None])
+    folded.bias.copy_(linear.bias * scale.spread + scale.center)
+    return folded
+
+
+def _outputs(labels: Labels, names: tuple[str, ...]) -> Outputs:
+    return Outputs(names, PROBLEMS.get(labels.kind, "single_label_classification"))
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Give a folder to write to that becomes the target when all went well."""
+    if target.exists():
+        raise RunError(f"{target} exists; choose another --out")
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        yield partial
+        partial.rename(target)
+    except OSError as error:
+        raise RunError(f"{target}: cannot write ({error.strerror})") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
