@@ -46,7 +46,7 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0
     stopped_early: bool = False
-    batch_tokens: int | None = None  # what memory has left of the settings' budget
+    batch_tokens: int = 0  # what memory has left of the settings' budget
 
     def add(self, loss: float, tokens: int, seconds: float, batch_tokens: int) -> None:
         """Count an optimiser step."""

@@ -57,7 +57,7 @@ def fit(training: Training, accelerator: Accelerator, *, resume: bool = False) -
     """
     settings, model = training.settings, training.model.to(accelerator.device)
     optimizer = build_optimizer(model.trainable(), settings, training.rates)
-    progress = (resume and _restore(training, optimizer)) or Progress()
+    progress = (resume and _restore(training, optimizer)) or Progress(batch_tokens=settings.batch_tokens)
     steps_an_epoch = math.ceil(len(training.train) / settings.batch_size)
     total = steps_an_epoch * settings.epochs
     factor = rate_factor(settings, total)
@@ -100,7 +100,7 @@ def _finish_epoch(
     training: Training, accelerator: Accelerator, model: Any, progress: Progress, journal: Journal
 ) -> None:
     """Score the epoch on validation data, and keep its weights when they are the best so far."""
-    scores = _validate(training, accelerator, model)
+    scores = _validate(training, accelerator, model, progress.batch_tokens)
     monitor = training.metric.monitor
     score = _oriented(scores, monitor) if scores else float(progress.epochs_done)
     better = progress.best_score is None or score > progress.best_score
@@ -120,11 +120,10 @@ def _finish_epoch(
         journal.event("early_stop", message, step=progress.step, epoch=progress.epochs_done)
 
 
-def _validate(training: Training, accelerator: Accelerator, model: Any) -> dict[str, float]:
+def _validate(training: Training, accelerator: Accelerator, model: Any, budget: int) -> dict[str, float]:
     valid = training.valid
     if valid is None:
         return {}
-    budget = training.settings.batch_tokens
     predictions = predict(model, valid, batch_tokens=budget, device=accelerator.device)
     return from_first(lambda: training.metric(predictions, valid.records))
 

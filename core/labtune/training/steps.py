@@ -35,17 +35,15 @@ class StepRunner:
     model, optimizer
         As the accelerator prepared them.
     budget
-        Tokens a forward pass, when memory ran out before; never more than the settings say.
+        Tokens a forward pass, less than the settings say when memory ran out before.
     """
 
-    def __init__(
-        self, training: Training, accelerator: Accelerator, model: Any, optimizer: Any, budget: int | None = None
-    ) -> None:
+    def __init__(self, training: Training, accelerator: Accelerator, model: Any, optimizer: Any, budget: int) -> None:
         self.training = training
         self.accelerator = accelerator
         self.model = model
         self.optimizer = optimizer
-        self.budget = min(training.settings.batch_tokens, budget or training.settings.batch_tokens)
+        self.budget = min(training.settings.batch_tokens, budget)
         self.lengths = training.train.tokens.lengths.numpy()
         self.parameters = list(training.model.trainable().values())
 
