@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import labtune
 from labtune.cli import check, evaluate, export, plugins, predict, pretrain, run, show, tasks
-from labtune.cli.launch import wait_for_first
+from labtune.cli.launch import is_first_process, wait_for_first
 from labtune.errors import LabtuneError
 
 COMMANDS = (tasks, show, run, pretrain, predict, evaluate, export, plugins, check)
@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _explain(f"error: {' '.join(str(error).split())}")
         return USER_ERROR
     except KeyboardInterrupt as interrupt:
-        _explain(f"interrupted: {interrupt}" if str(interrupt) else "interrupted")
+        if is_first_process():
+            _explain(f"interrupted: {interrupt}" if str(interrupt) else "interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has seen enough; the flush at exit must not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

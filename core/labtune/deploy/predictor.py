@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-from accelerate import Accelerator
 
 from labtune.catalog import Catalog, call_target, load_catalog
 from labtune.data.dataset import load_records, sha256_of
@@ -23,6 +22,7 @@ from labtune.folder import RunFolder
 from labtune.inference import predict
 from labtune.parts import Parts, load_parts
 from labtune.predictions import prediction_json
+from labtune.processes import rank, start, told_of_losses
 from labtune.settings import Settings
 from labtune.specs import Prediction, Record
 
@@ -89,14 +89,14 @@ def load(run: str | Path, *, catalog: Catalog | None = None) -> Predictor:
     folder.require_complete()
     settings = Settings.from_toml(folder.settings)
     parts = load_parts(settings, catalog or load_catalog(), folder.model)
-    accelerator = Accelerator(mixed_precision=precision_of(settings.precision))
+    accelerator = start(precision_of(settings.precision))
     model: Any = accelerator.prepare_model(parts.model, evaluation_mode=True)
     confidence = Confidence.load(folder.model)
     return Predictor(settings, replace(parts, model=model), str(accelerator.device), confidence)
 
 
 def predict_file(run: str | Path, file: str | Path, out: str | Path | None = None) -> dict[str, Any]:
-    """Predict a file, labelled or not, to JSON lines in its order.
+    """Predict a file, labelled or not, to JSON lines in its order; several processes share every chunk.
 
     Parameters
     ----------
@@ -112,25 +112,19 @@ def predict_file(run: str | Path, file: str | Path, out: str | Path | None = Non
     dict
         ``out``, ``records``, ``seconds`` and ``records_per_second``.
     """
-    predictor = load(run)
     target = Path(out) if out else Path(file).with_name(f"{Path(file).name}.predictions.jsonl")
-    partial = target.with_name(f".{target.name}.partial")
-    records = call_target(
-        predictor.parts.task.reader, Path(file), what="reader option", labelled=False, **predictor.settings.reader
-    )
-    began, count = time.perf_counter(), 0
-    try:
-        with partial.open("w", encoding="utf-8") as stream:
+    with told_of_losses("predict again"):
+        predictor = load(run)
+        reader, options = predictor.parts.task.reader, predictor.settings.reader
+        records = call_target(reader, Path(file), what="reader option", labelled=False, **options)
+        began = time.perf_counter()
+        with _written_whole(target) as write:
+            count = 0
             for prediction in predictor.stream(records):
-                stream.write(json.dumps(prediction_json(prediction), ensure_ascii=False) + "\n")
+                write(json.dumps(prediction_json(prediction), ensure_ascii=False) + "\n")
                 count += 1
-        if not count:
-            raise DataError(f"{file}: no record found; give a file with at least one")
-        partial.replace(target)
-    except OSError as error:
-        raise RunError(f"{target}: cannot write ({error.strerror})") from error
-    finally:
-        partial.unlink(missing_ok=True)
+            if not count:
+                raise DataError(f"{file}: no record found; give a file with at least one")
     seconds = time.perf_counter() - began
     return {"out": str(target), "records": count, "seconds": seconds, "records_per_second": count / max(seconds, 1e-9)}
 
@@ -157,3 +151,20 @@ def _as_records(inputs: Iterable[Any]) -> Sequence[Record]:
         item if isinstance(item, Record) else Record(id=str(number), input=item)
         for number, item in enumerate(inputs, start=1)
     ]
+
+
+@contextmanager
+def _written_whole(target: Path) -> Iterator[Callable[[str], object]]:
+    """Write lines beside and rename, so that nobody sees half a file; only the first process writes."""
+    if rank() != 0:
+        yield len
+        return
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as stream:
+            yield stream.write
+        partial.replace(target)
+    except OSError as error:
+        raise RunError(f"{target}: cannot write ({error.strerror})") from error
+    finally:
+        partial.unlink(missing_ok=True)
