@@ -21,6 +21,7 @@ REACH = 7  # residues on either side of the one to predict
 SAMPLED = 200_000  # residues to learn from
 SHRINKAGE = 1.0  # penalty of the ridge regression
 _EMPTY = len(STANDARD)  # beyond the ends, and rare letters
+LETTERS = _EMPTY + 1
 
 
 def fit_window(records: Sequence[Record], labels: Labels) -> Baseline:
@@ -133,8 +134,8 @@ def _always(labels: Labels, number: int) -> Baseline:
     return lambda asked: [predict(record) for record in asked]
 
 
-def _numbers(sequence: str) -> np.ndarray:
-    """Index of each letter, ``(U,)``."""
+def letter_numbers(sequence: str) -> np.ndarray:
+    """Index of each letter, ``(U,)``; rare ones share the last."""
     table = np.full(128, _EMPTY)
     table[[ord(letter) for letter in STANDARD]] = np.arange(len(STANDARD))
     return table[np.frombuffer(sequence.encode(), dtype=np.uint8)]
@@ -143,11 +144,11 @@ def _numbers(sequence: str) -> np.ndarray:
 def _windows(sequence: str) -> Any:
     """One-hot letters of the window around each residue, ``(U, 15 * 21)`` sparse."""
     width = 2 * REACH + 1
-    padded = np.pad(_numbers(sequence), REACH, constant_values=_EMPTY)
+    padded = np.pad(letter_numbers(sequence), REACH, constant_values=_EMPTY)
     letters = np.lib.stride_tricks.sliding_window_view(padded, width)  # (U, 15)
-    columns = (letters + np.arange(width) * (_EMPTY + 1)).ravel()
+    columns = (letters + np.arange(width) * LETTERS).ravel()
     bounds = np.arange(len(letters) + 1) * width
-    return sparse.csr_matrix((np.ones(len(columns)), columns, bounds), shape=(len(letters), width * (_EMPTY + 1)))
+    return sparse.csr_matrix((np.ones(len(columns)), columns, bounds), shape=(len(letters), width * LETTERS))
 
 
 def _describer(records: Sequence[Record]) -> Callable[[Sequence[Record]], Any]:
@@ -159,20 +160,19 @@ def _one_hot(records: Sequence[Record], width: int) -> Any:
     """One-hot letters of every position, ``(R, U * 21)`` sparse; a sequence of another length is cut or left open."""
     letters = np.full((len(records), width), _EMPTY)
     for row, record in enumerate(records):
-        known = _numbers(record.input)[:width]
+        known = letter_numbers(record.input)[:width]
         letters[row, : len(known)] = known
-    columns = (letters + np.arange(width) * (_EMPTY + 1)).ravel()
+    columns = (letters + np.arange(width) * LETTERS).ravel()
     bounds = np.arange(len(records) + 1) * width
-    return sparse.csr_matrix((np.ones(len(columns)), columns, bounds), shape=(len(records), width * (_EMPTY + 1)))
+    return sparse.csr_matrix((np.ones(len(columns)), columns, bounds), shape=(len(records), width * LETTERS))
 
 
 def _dipeptides(records: Sequence[Record]) -> np.ndarray:
     """Shares of letters, of pairs of neighbours, and the logarithm of the length: ``(R, 21 + 441 + 1)``."""
-    size = _EMPTY + 1
     rows = []
     for record in records:
-        letters = _numbers(record.input)
-        singles = np.bincount(letters, minlength=size) / len(letters)
-        pairs = np.bincount(letters[:-1] * size + letters[1:], minlength=size**2) / max(len(letters) - 1, 1)
+        letters = letter_numbers(record.input)
+        singles = np.bincount(letters, minlength=LETTERS) / len(letters)
+        pairs = np.bincount(letters[:-1] * LETTERS + letters[1:], minlength=LETTERS**2) / max(len(letters) - 1, 1)
         rows.append(np.concatenate([singles, pairs, [np.log(len(letters))]]))
     return np.array(rows)

@@ -21,6 +21,11 @@ def sequence_sample() -> dict[str, Path]:
     return {part: FOLDER / f"{part}.csv" for part in ("train", "valid", "test")}
 
 
+def contact_sample() -> dict[str, Path]:
+    """Return the bundled tables of contacts; see :mod:`labtune_protein.toy`."""
+    return {part: FOLDER / f"{part}.contacts.jsonl" for part in ("train", "valid", "test")}
+
+
 def state_examples() -> list[Record]:
     """Return sequences with their states; some residues are unresolved."""
     from labtune_protein.reading import read_secondary_structure
@@ -47,9 +52,16 @@ def set_examples() -> list[Record]:
     from labtune_protein.toy import design
 
     return [
-        Record(toy.id, toy.sequence, [toy.kind, *(["long"] if len(toy.sequence) > 60 else [])], source=f"toy:{toy.id}")
+        Record(toy.id, toy.sequence, [*(["long"] if len(toy.sequence) > 80 else []), toy.kind], source=f"toy:{toy.id}")
         for toy in design("test")[:EXAMPLES]
     ]
+
+
+def contact_examples() -> list[Record]:
+    """Return sequences whose strands pair up; see :mod:`labtune_protein.toy`."""
+    from labtune_protein.contacts import read_contacts
+
+    return list(read_contacts(contact_sample()["test"], labelled=True))[:EXAMPLES]
 
 
 def hydropathy_examples() -> list[Record]:

@@ -50,6 +50,11 @@ def labtune_tokenizers() -> list[Component]:
             target="labtune_protein.tokenizing:ResidueTokenizer",
             summary="One token and one target a residue.",
         ),
+        Component(
+            name="protein.pairs",
+            target="labtune_protein.pairs.tokenizing:PairTokenizer",
+            summary="One token a residue; one target a pair of residues.",
+        ),
     ]
 
 
@@ -65,19 +70,46 @@ def labtune_encoders() -> list[Component]:
 
 
 @hookimpl
-def labtune_metrics() -> list[Component]:
+def labtune_heads() -> list[Component]:
     return [
         Component(
-            name="protein.secondary_structure",
-            target="labtune_protein.metrics:SecondaryStructure",
-            summary="Q3 or Q8, macro F1, and scores of each state.",
+            name="protein.pairs",
+            target="labtune_protein.pairs.head:PairHead",
+            summary="Pairs of residues: learned attention maps and dilated convolutions.",
         )
     ]
 
 
 @hookimpl
+def labtune_losses() -> list[Component]:
+    return [
+        Component(
+            name="protein.pairs",
+            target="labtune_protein.pairs.loss:PairCrossEntropy",
+            summary="Cross-entropy over the distance bins of pairs.",
+        )
+    ]
+
+
+@hookimpl
+def labtune_metrics() -> list[Component]:
+    return [
+        Component(
+            name="protein.contacts",
+            target="labtune_protein.pairs.metrics:ContactPrecision",
+            summary="Precision of the L, L/2 and L/5 likeliest contacts in three ranges.",
+        ),
+        Component(
+            name="protein.secondary_structure",
+            target="labtune_protein.metrics:SecondaryStructure",
+            summary="Q3 or Q8, macro F1, and scores of each state.",
+        ),
+    ]
+
+
+@hookimpl
 def labtune_tasks() -> list[Task]:
-    return [_secondary_structure(), *_residue_tasks(), *_sequence_tasks()]
+    return [_secondary_structure(), *_residue_tasks(), *_sequence_tasks(), _contact()]
 
 
 def _secondary_structure() -> Task:
@@ -176,3 +208,25 @@ def _sequence_tasks() -> list[Task]:
             **shared,
         ),
     ]
+
+
+def _contact() -> Task:
+    return Task(
+        name="protein.contact",
+        summary="Which residues touch: a contact map, or bins of distance.",
+        reader="labtune_protein.contacts:read_contacts",
+        tokenizer="protein.pairs",
+        head="protein.pairs",
+        loss="protein.pairs",
+        metrics=("protein.contacts",),
+        labels=Labels(kind="spans", names=("contact",)),
+        presets=tuple(
+            Preset(name=preset.name, summary=preset.summary, settings={**preset.settings, "batch_tokens": 1024})
+            for preset in PRESETS
+        ),
+        examples="labtune_protein.data:contact_examples",
+        sample="labtune_protein.data:contact_sample",
+        baseline="labtune_protein.pairs.baselines:fit_frequencies",
+        slices=SLICES,
+        views=("labtune_protein.pairs.views:map_view",),
+    )

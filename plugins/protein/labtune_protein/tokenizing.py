@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,10 @@ class ResidueTokenizer:
 
     def __call__(self, records: Sequence[Record]) -> Batch:
         """Tokenise; every residue is a unit."""
+        return replace(self.unlabelled(records), targets=self._targets(records))
+
+    def unlabelled(self, records: Sequence[Record]) -> Batch:
+        """Tokenise without targets."""
         tokens = self.residues(records)
         lengths = tokens.lengths - self.residues.prefix - self.residues.suffix
         positions = [torch.arange(int(length)) + self.residues.prefix for length in lengths]
@@ -109,7 +114,6 @@ class ResidueTokenizer:
             prefix=self.residues.prefix,
             suffix=self.residues.suffix,
             units=Ragged.from_rows(positions, dtype=torch.long),
-            targets=self._targets(records),
         )
 
     def _targets(self, records: Sequence[Record]) -> Ragged | None:

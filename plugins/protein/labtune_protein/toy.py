@@ -4,13 +4,16 @@ They are nobody's proteins. A sequence is a chain of segments: helices are drawn
 the rhythm of a heptad; strands alternate between two groups of letters; coils are drawn from letters that break both.
 The state of a residue is the kind of its segment. One sequence in three opens with a stretch of hydrophobic letters;
 then its class is ``membrane``. Otherwise it is ``acidic`` or ``basic`` by the sign of its charge. Its value is the
-share of helix, in per cent, plus a tenth of its charge.
+share of helix, in per cent, plus a tenth of its charge. Every strand pairs with the next one, antiparallel.
 """
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from labtune.folder import write_text
@@ -20,6 +23,7 @@ STRAND_INSIDE, STRAND_OUTSIDE = "VIFY", "TSRW"
 COIL = "GNPDS"
 MEMBRANE = "LIVFA"
 HEPTAD = (0, 3, 4)  # positions of seven that look inside
+SEPARATION = 6  # residues; nearer pairs are no contacts that are judged
 SIZES = {"train": 96, "valid": 24, "test": 24}
 FOLDER = Path(__file__).parent / "sample"
 
@@ -49,6 +53,19 @@ def write_samples(folder: Path) -> None:
         write_text(folder / f"{part}.labels.fasta", "".join(f">{toy.id}\n{toy.states}\n" for toy in toys))
         rows = [f"{toy.id},{toy.sequence},{toy.kind},{toy.value:.2f}\n" for toy in toys]
         write_text(folder / f"{part}.csv", "id,sequence,class,value\n" + "".join(rows))
+        contacts = [{"id": toy.id, "sequence": toy.sequence, "contacts": hairpins(toy.states)} for toy in toys]
+        write_text(folder / f"{part}.contacts.jsonl", "".join(json.dumps(row) + "\n" for row in contacts))
+
+
+def hairpins(states: str) -> list[list[int]]:
+    """Pair every strand with the next one, antiparallel, whatever lies between: ``[i, j]`` at least six apart."""
+    strands = [match.span() for match in re.finditer("E+", states)]
+    pairs = [
+        [start + offset, end - 1 - offset]
+        for (start, stop), (begin, end) in pairwise(strands)
+        for offset in range(min(stop - start, end - begin))
+    ]
+    return [[first, second] for first, second in pairs if second - first >= SEPARATION]
 
 
 def _design(name: str, number: int, rng: random.Random) -> Toy:

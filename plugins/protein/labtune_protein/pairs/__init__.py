@@ -1,0 +1,1 @@
+"""Pairs of residues: tokens, head, loss, metric, baseline and views of contact maps."""

@@ -1,0 +1,125 @@
+"""A head on pairs of residues: contact maps and distance bins."""
+
+from __future__ import annotations
+
+import torch
+from labtune.errors import SettingsError
+from labtune.protocols import Batch, Output
+from labtune.ragged import Ragged, offsets_of
+from labtune.specs import Labels, Prediction
+from torch import Tensor, nn
+
+from labtune_protein.pairs.ranking import decode_pairs
+
+FURTHEST = 64  # separations from which all count alike
+
+
+class PairHead(nn.Module):
+    """Learned attention maps and products of projected states, refined by dilated convolutions.
+
+    Every map is made symmetric and freed of what each residue's row and column bring by themselves (average product
+    correction, Dunn et al. 2008, doi:10.1093/bioinformatics/btm604), as Rao et al. (2021, ICLR) do for the encoder's own
+    attention. A residual network of dilated convolutions then reads the neighbourhood of a pair.
+
+    Parameters
+    ----------
+    width
+        C, the encoder's width.
+    labels
+        K distance bins, the nearest first; the head has one class more, for pairs that are far.
+    maps
+        Learned attention maps.
+    channels
+        Width of the pair representation.
+    dilations
+        Of the convolutions, one after the other.
+    dropout
+        On the encoder's states.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        labels: Labels,
+        *,
+        maps: int = 16,
+        channels: int = 32,
+        dilations: tuple[int, ...] | list[int] = (1, 2, 4, 1, 2, 4),
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if labels.kind != "spans":
+            raise SettingsError("head 'protein.pairs' predicts pairs, so it needs labels of kind spans")
+        self.labels = labels
+        self.maps, self.channels = maps, channels
+        self.dropout = nn.Dropout(dropout)
+        self.query = nn.Linear(width, 16 * maps)
+        self.key = nn.Linear(width, 16 * maps)
+        self.left = nn.Linear(width, channels)
+        self.right = nn.Linear(width, channels)
+        self.separation = nn.Embedding(FURTHEST + 1, channels)
+        self.mix = nn.Linear(maps + channels, channels)
+        self.blocks = nn.ModuleList(_Block(channels, dilation) for dilation in dilations)
+        self.output = nn.Linear(channels, len(labels.names) + 1)
+
+    def forward(self, hidden: Ragged, batch: Batch) -> Output:
+        """Hidden states ``(N, C)`` to logits of pairs i < j ``(P, K + 1)``."""
+        if batch.units is None:
+            raise SettingsError("head 'protein.pairs' needs tokenizer 'protein.pairs'")
+        states = batch.units.with_values(hidden.values.index_select(0, batch.unit_index).float())  # (U, C)
+        block, mask = states.padded()  # (B, T, C), (B, T)
+        both = mask[:, :, None] & mask[:, None, :]  # (B, T, T)
+        pairs = self._pairs(self.dropout(block), both)  # (B, T, T, D)
+        for layer in self.blocks:
+            pairs = layer(pairs, both)
+        logits = self.output(pairs + pairs.transpose(1, 2))  # (B, T, T, K + 1)
+        upper = torch.ones_like(both).triu(1) & both
+        sizes = batch.units.lengths
+        return Output(Ragged(logits[upper], offsets_of(sizes * (sizes - 1) // 2)))
+
+    def decode(self, output: Output, batch: Batch) -> list[Prediction]:
+        """Contacts more likely than not, and in the details the likeliest pairs of each range."""
+        return [
+            self._decode(record.id, len(record.input), rows)
+            for record, rows in zip(batch.records, output.logits, strict=True)
+        ]
+
+    def _pairs(self, states: Tensor, both: Tensor) -> Tensor:
+        query, key = (
+            layer(states).unflatten(-1, (self.maps, -1)).transpose(1, 2) for layer in (self.query, self.key)
+        )  # (B, M, T, 16)
+        scores = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5  # (B, M, T, T)
+        maps = corrected(scores.sigmoid() * both[:, None]).permute(0, 2, 3, 1)
+        products = self.left(states)[:, :, None] * self.right(states)[:, None]  # (B, T, T, D)
+        index = torch.arange(states.shape[1], device=states.device)
+        apart = (index[:, None] - index[None]).abs().clamp(max=FURTHEST)
+        mixed: Tensor = self.mix(torch.cat([maps, products + products.transpose(1, 2)], -1)) + self.separation(apart)
+        return mixed * both[..., None]
+
+    def _decode(self, name: str, size: int, logits: Tensor) -> Prediction:
+        probabilities = logits.float().softmax(-1)[:, 0].cpu().numpy()  # (P,)
+        return decode_pairs(name, size, probabilities, self.labels.names[0])
+
+
+class _Block(nn.Module):
+    """One residual convolution over the map; places without a pair stay zero."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.spread = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels)
+        self.mix = nn.Linear(channels, channels)
+
+    def forward(self, pairs: Tensor, both: Tensor) -> Tensor:
+        """Pairs ``(B, T, T, D)`` to the same shape."""
+        seen = (self.norm(pairs) * both[..., None]).permute(0, 3, 1, 2)
+        update = self.mix(nn.functional.gelu(self.spread(seen)).permute(0, 2, 3, 1))
+        return pairs + update * both[..., None]
+
+
+def corrected(maps: Tensor) -> Tensor:
+    """Make maps ``(B, M, T, T)`` symmetric and subtract the product of their row and column sums over the total."""
+    maps = maps + maps.transpose(-1, -2)
+    rows, columns = maps.sum(-1, keepdim=True), maps.sum(-2, keepdim=True)
+    total = maps.sum((-1, -2), keepdim=True).clamp(min=1e-6)
+    return maps - rows * columns / total
