@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from labtune.encoder.base import Encoder
-from labtune.errors import RunError
+from labtune.errors import RunError, SettingsError
 from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged, Windows, plan_windows
 
@@ -39,7 +39,11 @@ class Model(nn.Module):
         limit = self.encoder.limit
         if limit is None:
             return None
-        return plan_windows(batch.tokens, limit, prefix=batch.prefix, suffix=batch.suffix, overlap=self.window_overlap)
+        special = {"prefix": batch.prefix, "suffix": batch.suffix}
+        try:
+            return plan_windows(batch.tokens, limit, overlap=self.window_overlap, **special)
+        except ValueError as error:
+            raise SettingsError(f"window_overlap is {self.window_overlap}, but {error}") from error
 
     def encode(self, batch: Batch) -> Ragged:
         """Hidden states ``(N, C)``, with windows put together."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from labtune.catalog import Catalog
@@ -72,11 +73,14 @@ def fit_parts(parts: Parts, train: Batch) -> None:
 
 
 def save_parts(parts: Parts, settings: Settings, folder: Path) -> None:
-    """Write a model folder that :func:`load_parts` reads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / LABELS_FILE, asdict(parts.labels))
-    save_head(parts.model.head, folder)
-    save_trained(parts.model.encoder, settings, folder / ENCODER_FOLDER)
+    """Write a model folder that :func:`load_parts` reads; raises RunError where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / LABELS_FILE, asdict(parts.labels))
+        save_head(parts.model.head, folder)
+        save_trained(parts.model.encoder, settings, folder / ENCODER_FOLDER)
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk as its own error
+        raise RunError(f"{folder}: cannot write ({error}); free space and go on with --resume") from error
 
 
 def _assemble(settings: Settings, catalog: Catalog, labels: Labels, encoder: Any) -> Parts:

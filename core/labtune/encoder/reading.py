@@ -84,7 +84,13 @@ def _read_model(folder: Path, name: str, reading: Reading) -> PreTrainedModel:
     layout = {"attn_implementation": PACKED} if reading.packed and family is not None else {}
     try:
         model, report = AutoModel.from_pretrained(
-            folder, config=config, use_safetensors=True, local_files_only=True, output_loading_info=True, **layout
+            folder,
+            config=config,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told below, with the name of the tensor
+            **layout,
         )
     except BROKEN as error:
         raise EncoderError(f"encoder {name!r} cannot be read from {folder}: {_one_line(error)}") from error
