@@ -95,14 +95,16 @@ def test_only_the_first_process_speaks(ran, capsys, monkeypatch):
     assert capsys.readouterr().out == ""
 
 
-def test_several_processes_start_only_with_good_settings(ran, monkeypatch, capsys):
+def test_several_processes_start_only_with_good_settings(ran, monkeypatch, tmp_path):
+    """They are told the folder, so that all take the same one."""
+    monkeypatch.chdir(tmp_path)
     started = []
     monkeypatch.setattr("labtune.cli.run.launch", lambda *arguments: started.append(arguments) or 3)
     words = ["run", "demo.words", "--processes", "2", "--json"]
     assert main([*words, "--epochs", "0"]) == 2
     assert started == []
     assert main(words) == 3
-    assert started == [(2, words)]
+    assert started == [(2, [*words, "--out", "runs/demo.words-1"])]
     assert ran == []
 
 

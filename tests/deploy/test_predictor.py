@@ -68,7 +68,7 @@ def resident_mb() -> float:
 
 @pytest.mark.slow
 def test_memory_stays_flat(predictor):
-    """Holding 200,000 predictions takes over 100 MiB; a stream of them no more than a chunk."""
+    """Holding 200,000 predictions takes some 70 MiB; a stream of them no more than a chunk."""
     stream = predictor.stream(counted(200_000, [0]))
     for _ in range(3 * CHUNK):
         next(stream)
