@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from labtune.cli import main
 from labtune.encoder.tiny import build
-from safetensors.torch import load_file, save_file
 
 GOOD = "Anna B-PER\nmet O\nBob B-PER\nin O\nParis B-LOC\n\nRain O\nin O\nOslo B-LOC\n\n"
 TABLE = "text,label\nprofit rose,positive\nsales fell,negative\nno change,neutral\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from labtune.catalog import call_target, load_catalog, resolve
 from labtune.errors import PluginError, SettingsError
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from labtune.errors import RunError
 from labtune.folder import RunFolder, claim, finite, write_json, write_text
 

@@ -6,6 +6,7 @@ import sys
 from types import ModuleType
 
 import pytest
+
 from labtune.catalog import load_catalog
 from labtune.errors import PluginError
 from labtune.hookspecs import hookimpl

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-import labtune
 import pytest
+
+import labtune
 from labtune.errors import DataError, RunError, TrainingError
 from labtune.settings import Settings
 

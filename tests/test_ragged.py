@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from labtune.ragged import Ragged, concatenate, offsets_of, plan_windows
 
 LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=8)

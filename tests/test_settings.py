@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+
 from labtune.catalog import load_catalog
 from labtune.errors import PluginError, SettingsError
 from labtune.settings import Settings, resolve_settings

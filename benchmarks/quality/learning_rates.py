@@ -16,6 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
+
 from labtune.catalog import load_catalog
 from labtune.encoder.methods.rates import DEFAULTS
 from labtune.pipeline import run_settings

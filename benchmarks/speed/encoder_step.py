@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from labtune.catalog import load_catalog
 from labtune.encoder.base import Encoder
 from labtune.encoder.loading import load_encoder

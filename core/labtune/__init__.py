@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labtune.deploy.predictor import Predictor, load
     from labtune.hookspecs import hookimpl
+    from labtune.pipeline import run
     from labtune.protocols import Batch, Output
     from labtune.ragged import Ragged
-    from labtune.pipeline import run
     from labtune.specs import Component, Labels, Prediction, Preset, Record, Span, Task
 
 __version__ = "0.1.0"

@@ -4,6 +4,7 @@ from itertools import pairwise, product
 
 import pytest
 import torch
+
 from labtune.builtin.chains import Chain, CrfLoss, CrfTokenHead, log_partition, posterior, viterbi
 from labtune.builtin.losses import CrossEntropy
 from labtune.errors import SettingsError

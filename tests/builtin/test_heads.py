@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from labtune.builtin.heads import Pool, SequenceHead, TokenHead
 from labtune.errors import SettingsError
 from labtune.protocols import Batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+
 from labtune.builtin.losses import BinaryCrossEntropy, CrossEntropy, Focal, Huber, MeanSquaredError
 from labtune.errors import SettingsError
 from labtune.protocols import IGNORED, Batch, Output

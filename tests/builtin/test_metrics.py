@@ -2,12 +2,13 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import stats
+from sklearn import metrics as sk
+
 from labtune.builtin.metrics import Classification, MultiLabel, Regression, TokenClassification
 from labtune.errors import DataError, SettingsError
 from labtune.protocols import AdditiveMetric
 from labtune.specs import Labels, Prediction, Record
-from scipy import stats
-from sklearn import metrics as sk
 
 NAMES = ("a", "b", "c", "never")
 CLASSES = Labels(kind="classes", names=NAMES)

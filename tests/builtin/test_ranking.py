@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from labtune.builtin.ranking import average_precision, spearman
 from scipy import stats
 from sklearn.metrics import average_precision_score
+
+from labtune.builtin.ranking import average_precision, spearman
 
 
 @pytest.fixture

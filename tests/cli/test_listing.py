@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from labtune.catalog import load_catalog
 from labtune.cli import main
 from labtune.settings import resolve_settings

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from labtune import __version__
 from labtune.cli import main
 from labtune.errors import DataError

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from labtune.data.batching import epoch_steps, shares, stable_seed, token_batches
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=40).map(np.array)

@@ -1,6 +1,7 @@
 import hashlib
 
 import pytest
+
 from labtune.data.dataset import load_records, sha256_of
 from labtune.errors import DataError, SettingsError
 from labtune.specs import Labels, Task

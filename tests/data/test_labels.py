@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from labtune.data.labels import check_labels, parse_target, resolve_labels
 from labtune.errors import DataError
 from labtune.specs import Labels, Record, Span

@@ -3,6 +3,7 @@ import gzip
 import json
 
 import pytest
+
 from labtune.data.reading import open_text, read_table
 from labtune.errors import DataError
 

@@ -9,18 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from labtune.catalog import load_catalog
-from labtune.cli import main
-from labtune.deploy.export import export_run
-from labtune.encoder.tiny import byte_tokenizer
-from labtune.errors import LabtuneError
-from labtune.folder import write_json
-from labtune.model import Model
-from labtune.parts import build_parts, save_parts
-from labtune.protocols import Batch
-from labtune.ragged import Ragged
-from labtune.settings import Settings
-from labtune.specs import Labels, Record
 from torch import Tensor
 from transformers import (
     AutoModel,
@@ -35,6 +23,19 @@ from transformers import (
     PreTrainedConfig,
     RobertaConfig,
 )
+
+from labtune.catalog import load_catalog
+from labtune.cli import main
+from labtune.deploy.export import export_run
+from labtune.encoder.tiny import byte_tokenizer
+from labtune.errors import LabtuneError
+from labtune.folder import write_json
+from labtune.model import Model
+from labtune.parts import build_parts, save_parts
+from labtune.protocols import Batch
+from labtune.ragged import Ragged
+from labtune.settings import Settings
+from labtune.specs import Labels, Record
 
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 COMMON = {**SIZE, "vocab_size": 300, "max_position_embeddings": 100, "initializer_range": 0.1}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from labtune.deploy.predictor import CHUNK, Predictor, evaluate_file, load, predict_file
 from labtune.errors import DataError, LabtuneError, RunError
 from labtune.pipeline import Run, run

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from labtune.catalog import load_catalog
 from labtune.encoder.base import Encoder
 from labtune.encoder.bits import Linear4, Linear8, Linear16, StoredLinear, count_parameters, restore, store
@@ -14,7 +16,6 @@ from labtune.encoder.loading import load_encoder
 from labtune.errors import SettingsError
 from labtune.ragged import Ragged
 from labtune.settings import resolve_settings
-from torch import Tensor, nn
 
 KINDS = [(16, Linear16), (8, Linear8), (4, Linear4)]
 # Root mean square error relative to full precision, of a layer with random weights and of MiniLM's hidden states.

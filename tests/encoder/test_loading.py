@@ -9,6 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModel, BertForMaskedLM, EsmForMaskedLM, T5Config, T5Model
+
 from labtune.catalog import Catalog, load_catalog
 from labtune.encoder import minilm, tiny
 from labtune.encoder.base import Encoder
@@ -16,9 +20,6 @@ from labtune.encoder.loading import load_encoder
 from labtune.errors import EncoderError, LabtuneError, SettingsError
 from labtune.ragged import Ragged
 from labtune.specs import Component
-from safetensors.torch import load_file, save_file
-from torch import nn
-from transformers import AutoModel, BertForMaskedLM, EsmForMaskedLM, T5Config, T5Model
 
 IDS = {"input_ids": Ragged.from_rows([[2, 7, 9, 3], [2, 8, 3]])}
 

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoModel
+
 from labtune.catalog import load_catalog
 from labtune.encoder.base import Encoder
 from labtune.encoder.bits import restore
@@ -21,8 +24,6 @@ from labtune.ragged import Ragged
 from labtune.settings import METHODS as SETTING
 from labtune.settings import Settings
 from labtune.training.optimisation import build_optimizer
-from torch import Tensor, nn
-from transformers import AutoModel
 
 FAMILIES = ("bert", "esm", "modernbert")  # MiniLM is a BERT
 LAYERS = 3

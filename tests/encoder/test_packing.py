@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from labtune.encoder.packing import TILE, Packing, fill_tiles
 from labtune.ragged import Ragged
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoModel
+
 from labtune.encoder.families import FAMILIES
 from labtune.encoder.hub import HubEncoder
 from labtune.encoder.reading import Reading, read_encoder
 from labtune.ragged import Ragged
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModel
 
 CASES = ["bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert", "esm", "esm-absolute", "modernbert"]
 MASK = 32  # of the ESM configurations; an ordinary token elsewhere

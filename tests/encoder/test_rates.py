@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
+
 from labtune.catalog import load_catalog
 from labtune.encoder.base import Encoder
 from labtune.encoder.methods.rates import DEFAULTS, HEAD_RATE, Course, learning_rates
@@ -15,7 +17,6 @@ from labtune.encoder.tuned import build_encoder
 from labtune.settings import METHODS, Settings
 from labtune.training.checkpoints import Progress, load_checkpoint, restore_optimizer, save_checkpoint
 from labtune.training.optimisation import build_optimizer, drop_idle_gradients, set_rates
-from torch import nn
 
 BLOCK = "encoder.model.encoder.layer.{}.output.dense.weight"
 WORDS = "encoder.model.embeddings.word_embeddings.weight"

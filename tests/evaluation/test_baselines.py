@@ -2,6 +2,7 @@ import math
 from dataclasses import replace
 
 import pytest
+
 from labtune.catalog import Catalog
 from labtune.evaluation.baselines import fit_baseline, majority_or_mean
 from labtune.specs import Labels, Record, Span, Task

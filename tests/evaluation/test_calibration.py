@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+
 from labtune.builtin.chains import CrfTokenHead
 from labtune.builtin.heads import SequenceHead, TokenHead
 from labtune.evaluation.calibration import (
@@ -17,9 +21,6 @@ from labtune.inference import predict
 from labtune.protocols import IGNORED, Batch, Output
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Prediction, Record, Span
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.frozen import FrozenEstimator
 
 CLASSES = Labels(kind="classes", names=("a", "b", "c"))
 

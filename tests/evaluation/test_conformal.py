@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from labtune.errors import RunError
 from labtune.evaluation.confidence import Confidence
 from labtune.evaluation.conformal import Cases, calibrate, find_cases, mark, realised, threshold

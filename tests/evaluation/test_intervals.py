@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy import stats
+
 from labtune.builtin.metrics import Classification, Regression
 from labtune.evaluation.intervals import bootstrap
 from labtune.specs import Labels, Prediction, Record
-from scipy import stats
 
 CLASSES = Labels(kind="classes", names=("a", "b", "c"))
 

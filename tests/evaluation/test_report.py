@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
 from labtune.errors import RunError
 from labtune.evaluation.report import write_report
 from labtune.evaluation.sections import (

@@ -4,6 +4,7 @@ import re
 from importlib.resources import files
 
 import pytest
+
 from labtune.evaluation.report.axes import scale
 from labtune.evaluation.report.content import Score, ScoreRow
 from labtune.evaluation.report.verdict import compare

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from labtune.builtin.metrics import Classification
 from labtune.errors import SettingsError
 from labtune.evaluation.scoring import score

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from labtune.evaluation.sections import Examples, Matrix, Scatter, Segment, Table, from_json, to_json
 from labtune.evaluation.views import MATRIX_LABELS, WORST, default_views
 from labtune.specs import Labels, Prediction, Record

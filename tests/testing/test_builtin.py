@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import labtune.builtin.plugin
 import pytest
 import torch
+
+import labtune.builtin.plugin
 from labtune import Component, Labels, Preset, Ragged, Record, Task, hookimpl
 from labtune.builtin.tokenizers import TextTokenizer
 from labtune.catalog import load_catalog

@@ -8,6 +8,7 @@ from textwrap import dedent
 from unittest import SkipTest
 
 import pytest
+
 from labtune.catalog import load_catalog
 from labtune.errors import PluginError
 from labtune.testing import checks_of, parametrize_with_checks, run_checks

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from labtune.builtin.heads import SequenceHead
 from labtune.builtin.losses import CrossEntropy
 from labtune.builtin.metrics import Classification

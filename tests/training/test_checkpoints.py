@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from labtune.errors import RunError
 from labtune.training.checkpoints import Progress, load_checkpoint, read_folder, restore_optimizer, save_checkpoint
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from accelerate import Accelerator
+
 from labtune.errors import RunError
 from labtune.inference import predict
 from labtune.training.frozen import embedded, is_frozen

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
+
 from labtune.encoder.methods.rates import Course
 from labtune.settings import Settings
 from labtune.training.optimisation import build_optimizer, drop_idle_gradients, rate_factor, set_rates
-from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
 SETTINGS = Settings(task="t", encoder="tiny")
 THEIRS = {"linear": get_linear_schedule_with_warmup, "cosine": get_cosine_schedule_with_warmup}

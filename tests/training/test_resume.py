@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from labtune.data.dataset import sha256_of
 from labtune.errors import RunError, SettingsError
 from labtune.pipeline import run

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+
 from labtune.errors import TrainingError
 from labtune.training.journal import Journal
 from labtune.training.loop import fit, weights_of

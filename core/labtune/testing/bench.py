@@ -23,6 +23,7 @@ from labtune.inference import predict
 from labtune.parts import Parts, build_parts, fit_parts
 from labtune.predictions import prediction_json
 from labtune.protocols import Batch, Loss, Output
+from labtune.ragged import offsets_of
 from labtune.settings import Settings, resolve_settings
 from labtune.specs import Prediction, Record, Task
 
@@ -73,7 +74,7 @@ class TaskBench:
 
     def make(self) -> Parts:
         """Build fresh parts, always with the same weights; whatever goes wrong is raised."""
-        return build_parts(self.settings, self.catalog, resolve_labels(self.task.labels, self.records))
+        return build_parts(self.settings, self.catalog, resolve_labels(self.task.labels, self.records), self.records)
 
     def build(self) -> Parts:
         """Build fresh parts."""
@@ -119,9 +120,10 @@ class TaskBench:
     @cached_property
     def predictions(self) -> list[Prediction]:
         """Predictions for all examples."""
-        model, batch = self.parts.model, self.output and self.batch  # whether the head runs is another check's
+        assert self.output  # whether the head runs is another check's
+        model = self.parts.model
         with needs("predictions"):
-            found = predict(model, batch, batch_tokens=self.settings.batch_tokens)
+            found = predict(model, self.batch, batch_tokens=self.settings.batch_tokens)
             json.dumps([prediction_json(prediction) for prediction in found])
         return found
 
@@ -145,7 +147,9 @@ def check_shape(batch: Batch, records: Sequence[Record]) -> None:
         assert bool(inside.all()), "a unit stands on a special token or outside its record"
     assert batch.targets is not None, "labelled examples give no targets"
     expected = batch.units.bounds if batch.units is not None else list(range(len(batch) + 1))
-    assert batch.targets.bounds == expected, "targets do not lie alongside the units or records"
+    if batch.units is not None and batch.targets.bounds != expected:
+        expected = offsets_of(batch.units.lengths * (batch.units.lengths - 1) // 2).tolist()
+    assert batch.targets.bounds == expected, "targets do not lie alongside the units, the pairs of units or the records"
 
 
 def check_alongside(output: Output, batch: Batch) -> None:

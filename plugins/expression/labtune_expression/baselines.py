@@ -37,7 +37,9 @@ def _fit_numbers(records: Sequence[Record], labels: Labels) -> Baseline:
 
     def predict(asked: Sequence[Record]) -> list[Prediction]:
         values = np.stack([ridge.predict(count_kmers(asked)) for ridge in outputs], axis=1).tolist()  # (B, L)
-        return [Prediction(record.id, row[0] if len(row) == 1 else row) for record, row in zip(asked, values, strict=True)]
+        return [
+            Prediction(record.id, row[0] if len(row) == 1 else row) for record, row in zip(asked, values, strict=True)
+        ]
 
     return predict
 

@@ -122,7 +122,9 @@ class Poisson(ValueLoss):
     def fit(self, batch: Batch) -> None:
         """Refuse negative training targets; raises DataError."""
         if bool((_targets(batch) < 0).any()):
-            raise DataError("loss expression.poisson is for counts, and a training target is negative; use expression.mse")
+            raise DataError(
+                "loss expression.poisson is for counts, and a training target is negative; use expression.mse"
+            )
 
     def penalty(self, predicted: Tensor, wanted: Tensor, log_variance: Tensor | None) -> Tensor:
         """Loss of each number ``(K,)``."""

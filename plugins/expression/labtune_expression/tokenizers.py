@@ -76,7 +76,9 @@ class KmerTokenizer(NucleotideTokenizer):
     def ids(self, letters: NDArray[np.uint8], record: Record) -> NDArray[Any]:
         """Token ids ``(1 + (T - k) // stride,)`` of letters ``(T,)``."""
         if len(letters) < self.k:
-            raise DataError(f"{where(record)}: {len(letters)} letters are too few for tokenizer.k={self.k}; remove the record")
+            raise DataError(
+                f"{where(record)}: {len(letters)} letters are too few for tokenizer.k={self.k}; remove the record"
+            )
         return kmer_ids(letters, self.k)[:: self.stride]
 
 

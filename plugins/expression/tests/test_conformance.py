@@ -1,7 +1,6 @@
 """The plugin passes labtune's own kit."""
 
 import labtune_expression.plugin
-
 from labtune.testing import parametrize_with_checks
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from labtune.specs import Labels, Prediction, Record
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+
+from labtune.specs import Labels, Prediction, Record
 
 
 def fit(records: Sequence[Record], labels: Labels) -> Callable[[Sequence[Record]], list[Prediction]]:

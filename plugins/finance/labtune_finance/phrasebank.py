@@ -14,7 +14,6 @@ from pathlib import Path
 from labtune.data.reading import open_text, read_table
 from labtune.errors import DataError
 from labtune.specs import Record
-
 from labtune_finance.plugin import SENTIMENTS
 
 log = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from labtune.specs import Labels, Record
 from labtune_finance.baseline import fit
 

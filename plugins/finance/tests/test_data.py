@@ -1,6 +1,7 @@
 from collections import Counter
 
 import pytest
+
 from labtune.specs import Record
 from labtune_finance.data import examples, figures_slice, length_slice, sample
 from labtune_finance.phrasebank import read

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from labtune.data.splitting import split_records
 from labtune.errors import DataError
 from labtune_finance.phrasebank import read

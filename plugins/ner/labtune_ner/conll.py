@@ -11,7 +11,6 @@ from pathlib import Path
 from labtune.data.reading import open_text
 from labtune.errors import DataError, SettingsError
 from labtune.specs import Record
-
 from labtune_ner.tags import SCHEMES, Tag, count_repairs, detect_scheme, parse_tag, spans_of
 
 log = logging.getLogger(__name__)

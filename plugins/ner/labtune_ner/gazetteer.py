@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 from labtune.specs import Labels, Prediction, Record, Span
-
 from labtune_ner.words import words_of
 
 Name = tuple[str, ...]

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from labtune.builtin.chains import Chain, Posterior, posterior, tempered_chain, viterbi
 from labtune.builtin.heads import TokenHead
 from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Prediction, Record, Span
-from torch import Tensor, nn
-
 from labtune_ner.tags import decode, legal_starts, legal_transitions, tag_names
 from labtune_ner.words import words_of
 

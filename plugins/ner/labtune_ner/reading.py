@@ -13,7 +13,6 @@ from typing import Any
 from labtune.data.reading import open_text, read_table
 from labtune.errors import DataError, SettingsError
 from labtune.specs import Record, Span
-
 from labtune_ner.conll import is_column_file, read_columns
 from labtune_ner.tags import parse_tag, spans_of
 from labtune_ner.words import split_words

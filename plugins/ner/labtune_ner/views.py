@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
-from labtune.evaluation.sections import Cell, Example, Examples, Matrix, Section, Segment, Table
-from labtune.specs import Labels, Prediction, Record, Span
 from sklearn.metrics import precision_recall_fscore_support
 
+from labtune.evaluation.sections import Cell, Example, Examples, Matrix, Section, Segment, Table
+from labtune.specs import Labels, Prediction, Record, Span
 from labtune_ner.metrics import EntityScores, precision_recall_f1
 from labtune_ner.tags import encode, tag_names
 from labtune_ner.words import words_of

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+
 from labtune.errors import DataError, SettingsError
 from labtune.protocols import Batch
 from labtune.ragged import Ragged, offsets_of
 from labtune.specs import Labels, Record
-
 from labtune_ner.tags import encode
 
 # Combining marks belong to the letter before them, but Python's \w leaves them out.

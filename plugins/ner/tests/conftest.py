@@ -4,6 +4,7 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
 
 import pytest
+
 from labtune.encoder.minilm import locate
 from labtune.specs import Labels
 

@@ -5,6 +5,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import torch
+
 from labtune.builtin.chains import CrfLoss
 from labtune.builtin.losses import CrossEntropy
 from labtune.protocols import Batch, Output

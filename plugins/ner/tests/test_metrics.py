@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from seqeval.metrics import f1_score, precision_score, recall_score
+from seqeval.scheme import IOB2
+
 from labtune.errors import DataError
 from labtune.specs import Labels, Prediction, Record, Span
 from labtune_ner.gazetteer import fit
 from labtune_ner.metrics import EntityScores
 from labtune_ner.reading import read
 from labtune_ner.tags import encode, parse_tag, spans_of, tag_names
-from seqeval.metrics import f1_score, precision_score, recall_score
-from seqeval.scheme import IOB2
 
 TYPES = ("PER", "ORG", "LOC", "MISC")
 LABELS = Labels(kind="spans", names=TYPES)

@@ -1,8 +1,9 @@
 import subprocess
 import sys
 
-import labtune_ner.plugin as plugin
 import pytest
+
+import labtune_ner.plugin as plugin
 from labtune_ner.data import examples, length_slice, sample
 from labtune_ner.reading import read
 

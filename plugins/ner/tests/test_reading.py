@@ -2,6 +2,7 @@ import json
 import logging
 
 import pytest
+
 from labtune.errors import DataError, SettingsError
 from labtune.specs import Span
 from labtune_ner.reading import read

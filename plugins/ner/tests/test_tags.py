@@ -3,6 +3,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from seqeval.metrics.sequence_labeling import get_entities
+from seqeval.scheme import IOB2, Entities
+
 from labtune.specs import Span
 from labtune_ner.tags import (
     count_repairs,
@@ -15,8 +18,6 @@ from labtune_ner.tags import (
     spans_of,
     tag_names,
 )
-from seqeval.metrics.sequence_labeling import get_entities
-from seqeval.scheme import IOB2, Entities
 
 TYPES = ("PER", "LOC", "A-B")
 any_tags = st.lists(st.sampled_from(["O"] + [f"{letter}-{name}" for letter in "BIES" for name in TYPES]), max_size=12)

@@ -1,9 +1,10 @@
 import pytest
+from sklearn.metrics import classification_report
+
 from labtune.evaluation.sections import Examples, Matrix, Table
 from labtune.specs import Labels, Prediction, Record, Span
 from labtune_ner.tags import encode, tag_names
 from labtune_ner.views import entity_view, error_view, tag_view
-from sklearn.metrics import classification_report
 
 LABELS = Labels(kind="spans", names=("PER", "LOC"))
 RECORDS = [

@@ -5,12 +5,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
 from labtune.errors import DataError, SettingsError
 from labtune.specs import Labels, Record, Span
 from labtune_ner.reading import read
 from labtune_ner.words import WordTokenizer, split_words, words_of
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 # Words of which BERT's normaliser leaves nothing: a control character, a variation selector, a zero-width joiner.
 WITHOUT_SUBWORDS = ("\x07", "\ufe0f", "\u200d")

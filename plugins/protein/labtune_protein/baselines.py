@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from labtune.specs import Labels, Prediction, Record
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from labtune.specs import Labels, Prediction, Record
 from labtune_protein.alphabet import STANDARD
 
 Baseline = Callable[[Sequence[Record]], list[Prediction]]

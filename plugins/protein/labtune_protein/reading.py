@@ -13,7 +13,6 @@ from typing import Any
 from labtune.data.reading import read_table
 from labtune.errors import DataError, SettingsError
 from labtune.specs import Record
-
 from labtune_protein.alphabet import clean
 from labtune_protein.fasta import Entry, is_fasta, read_fasta
 from labtune_protein.residue_labels import FOLLOWERS, align, read_companions, split_labels

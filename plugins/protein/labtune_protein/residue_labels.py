@@ -9,7 +9,6 @@ from typing import Any
 
 from labtune.errors import DataError
 from labtune.specs import Record
-
 from labtune_protein.alphabet import Cleaned
 from labtune_protein.fasta import SUFFIXES, read_fasta
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from labtune.builtin.tokenizers import TargetEncoder, special_tokens
 from labtune.errors import DataError, SettingsError
 from labtune.protocols import IGNORED, Batch
 from labtune.ragged import Ragged, offsets_of
 from labtune.specs import Labels, Record
-
 from labtune_protein.alphabet import RARE, STANDARD, UNKNOWN
 
 

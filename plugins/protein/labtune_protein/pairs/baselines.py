@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from labtune.specs import Labels, Prediction, Record
 
+from labtune.specs import Labels, Prediction, Record
 from labtune_protein.baselines import LETTERS, Baseline, letter_numbers
 from labtune_protein.pairs.ranking import decode_pairs
 from labtune_protein.pairs.tokenizing import unresolved

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
+from torch import Tensor
+
 from labtune.protocols import IGNORED, Batch, Output
 from labtune.specs import Labels
-from torch import Tensor
 
 
 class PairCrossEntropy:

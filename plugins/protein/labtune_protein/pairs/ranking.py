@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from labtune.specs import Prediction, Span
 
+from labtune.specs import Prediction, Span
 from labtune_protein.contacts import SEPARATION
 
 RANGES: dict[str, tuple[int, int | None]] = {"short": (6, 12), "medium": (12, 24), "long": (24, None)}  # residues apart

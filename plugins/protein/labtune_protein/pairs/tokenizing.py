@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from labtune.protocols import IGNORED, Batch
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Record
-
 from labtune_protein.contacts import SEPARATION
 from labtune_protein.tokenizing import ResidueTokenizer
 

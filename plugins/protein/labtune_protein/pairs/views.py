@@ -7,7 +7,6 @@ from html import escape
 
 from labtune.evaluation.sections import Figure, Section
 from labtune.specs import Labels, Prediction, Record
-
 from labtune_protein.pairs.metrics import ContactPrecision
 
 SHOWN = 6  # chains drawn

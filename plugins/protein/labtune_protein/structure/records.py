@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from labtune.specs import Record
-
 from labtune_protein.structure.chains import Chain
 from labtune_protein.structure.reading import read_chains
 from labtune_protein.structure.states import assign
