@@ -35,7 +35,8 @@ class Batch:
     units
         For a token task, the position within its record of the token that stands for each unit: ragged ``(U,)``.
     targets
-        Encoded truth, or None: ``(U,)`` or ``(U, K)`` alongside ``units``; ``(B,)`` or ``(B, L)``, one row a record.
+        Encoded truth, or None: ``(U,)`` or ``(U, K)`` alongside ``units``; one for each pair of a record's units, the
+        upper triangle row by row; ``(B,)`` or ``(B, L)``, one row a record.
         Missing truth is ``IGNORED`` for classes and NaN for values.
     """
 

@@ -55,7 +55,7 @@ def load_splits(task: Task, settings: Settings) -> Splits:
     """
     files = _files(task, settings)
     records = {part: load_records(task, path, labelled=True, options=settings.reader) for part, path in files.items()}
-    records = _complete(records, settings)
+    records = _complete(records, settings, task)
     files = {part: files.get(part, files["train"]) for part in records}
     labels = resolve_labels(task.labels, records["train"])
     warnings = [warning for part, chosen in records.items() for warning in check_labels(labels, chosen, part)]
@@ -80,14 +80,15 @@ def _files(task: Task, settings: Settings) -> dict[str, Path]:
     return {part: Path(path) for part, path in resolve(task.sample)().items()}
 
 
-def _complete(records: Mapping[str, list[Record]], settings: Settings) -> dict[str, list[Record]]:
+def _complete(records: Mapping[str, list[Record]], settings: Settings, task: Task) -> dict[str, list[Record]]:
     """Split off the training data what no file was given for; validation data alone means that nothing is tested."""
     if "valid" in records:
         return dict(records)
     shares = list(settings.fractions)
     if "test" in records:
         shares = [shares[0] / (shares[0] + shares[1]), shares[1] / (shares[0] + shares[1]), 0.0]
-    parts = split_records(records["train"], settings.split, shares, settings.seed)
+    similarity = resolve(task.similarity) if task.similarity else None
+    parts = split_records(records["train"], settings.split, shares, settings.seed, similarity)
     return {
         part: chosen for part, chosen in {**parts, **{"test": records.get("test", parts["test"])}}.items() if chosen
     }

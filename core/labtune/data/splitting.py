@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,12 @@ from labtune.data.units import Unit, find_units
 from labtune.errors import DataError, SettingsError, nearest
 from labtune.specs import Record
 
+IDENTITY = "identity"
 PARTS = ("train", "valid", "test")
 _PART_OF = {"train": 0, "valid": 1, "validation": 1, "val": 1, "dev": 1, "test": 2}
 
 Assignment = Mapping[int, int]  # row -> index in PARTS
+Similarity = Callable[[Sequence[Record], float], Iterable[tuple[int, int]]]
 Mode = Callable[[Sequence[Record], str, Sequence[float], int], Assignment]
 
 
@@ -32,6 +35,7 @@ def split_records(
     mode: str = "stratified",
     fractions: Sequence[float] = (0.7, 0.15, 0.15),
     seed: int = 0,
+    similarity: Similarity | None = None,
 ) -> dict[str, list[Record]]:
     """Split records into ``train``, ``valid`` and ``test``.
 
@@ -43,11 +47,14 @@ def split_records(
         ``random``; ``stratified``: every class, or tenth of the range of numbers, in proportion (records with several
         labels count as their rarest, the first step of Sechidis et al. 2011, doi:10.1007/978-3-642-23808-6_10);
         ``group``: random, and every record must have a group; ``time:COLUMN``: the newest for testing;
-        ``column:COLUMN``: as the file says (train, valid, test).
+        ``column:COLUMN``: as the file says (train, valid, test); ``identity:SHARE``: random, and inputs that are this
+        much alike by the task's own similarity stay together, as do those that are alike to a third one.
     fractions
         Shares of the three parts, which sum to one. Not used by ``column``.
     seed
         Chooses among splits; not used by ``time`` and ``column``.
+    similarity
+        The task's own, for ``identity``: from records and a threshold to pairs of rows.
 
     Returns
     -------
@@ -62,11 +69,12 @@ def split_records(
         If a part would be empty, or a record lacks what the mode needs.
     """
     name, _, argument = mode.partition(":")
-    if name not in MODES:
-        raise SettingsError(f"unknown split {mode!r}. {nearest(name, MODES)}")
+    modes: dict[str, Mode] = {**MODES, IDENTITY: partial(_identity, similarity)}
+    if name not in modes:
+        raise SettingsError(f"unknown split {mode!r}. {nearest(name, modes)}")
     if len(fractions) != len(PARTS) or min(fractions) < 0 or not math.isclose(sum(fractions), 1, abs_tol=1e-6):
         raise SettingsError(f"fractions {list(fractions)} are not three shares that sum to 1; try 0.7, 0.15, 0.15")
-    part_of = MODES[name](records, argument, fractions, seed)
+    part_of = modes[name](records, argument, fractions, seed)
     parts: dict[str, list[Record]] = {part: [] for part in PARTS}
     for row, record in enumerate(records):
         parts[PARTS[part_of[row]]].append(record)
@@ -78,6 +86,32 @@ def split_records(
                 f"other fractions, or a file of {part} data"
             )
     return parts
+
+
+def fold_of(records: Sequence[Record], folds: int, seed: int = 0) -> list[int]:
+    """Deal records to folds of equal size and with every class in proportion, as ``stratified`` splits.
+
+    Parameters
+    ----------
+    records
+        Of which those with equal inputs, or of one group, come to one fold.
+    folds, seed
+        How many, and which of the ways to deal them.
+
+    Returns
+    -------
+    list of int
+        Number of the fold of each record, from 0.
+
+    Raises
+    ------
+    DataError
+        If a fold would be empty.
+    """
+    part_of = _fill(_stratify(records), [1 / folds] * folds, seed, taught=False)
+    if len(set(part_of.values())) < folds:
+        raise DataError(f"{len(records)} records do not make {folds} folds; give more records, or ask for fewer folds")
+    return [part_of[row] for row in range(len(records))]
 
 
 def split_hash(parts: Mapping[str, Sequence[Record]]) -> str:
@@ -103,12 +137,21 @@ def _group(records: Sequence[Record], argument: str, fractions: Sequence[float],
 
 
 def _stratified(records: Sequence[Record], argument: str, fractions: Sequence[float], seed: int) -> Assignment:
-    names = _strata(records)
-    strata: dict[str, list[Unit]] = defaultdict(list)
-    for unit in find_units(records):
-        (name, _), *_ = Counter(sorted(names[row] for row in unit.rows)).most_common(1)
-        strata[name].append(unit)
-    return _fill([strata[name] for name in sorted(strata)], fractions, seed)
+    return _fill(_stratify(records), fractions, seed)
+
+
+def _identity(
+    similarity: Similarity | None, records: Sequence[Record], argument: str, fractions: Sequence[float], seed: int
+) -> Assignment:
+    if similarity is None:
+        raise SettingsError("split 'identity' needs a task with a similarity of its own; try 'group' or 'stratified'")
+    try:
+        threshold = float(argument)
+    except ValueError:
+        raise SettingsError(
+            f"split 'identity:{argument}' needs a share between 0 and 1, such as identity:0.3"
+        ) from None
+    return _fill([find_units(records, alike=similarity(records, threshold))], fractions, seed)
 
 
 def _time(records: Sequence[Record], argument: str, fractions: Sequence[float], seed: int) -> Assignment:
@@ -149,20 +192,22 @@ MODES: dict[str, Mode] = {
 }
 
 
-def _fill(strata: Sequence[Sequence[Unit]], fractions: Sequence[float], seed: int) -> Assignment:
+def _fill(
+    strata: Sequence[Sequence[Unit]], fractions: Sequence[float], seed: int, *, taught: bool = True
+) -> Assignment:
     """Give each unit to the part that lacks most of its share; what a stratum leaves over, the next one evens out.
 
-    The first of each stratum is for training, so that no class is only tested. Large units go first (by powers of two,
-    so that the seed still matters), because small ones can level them out.
+    If ``taught``, the first of each stratum is for training, so that no class is only tested. Large units go first (by
+    powers of two, so that the seed still matters), because small ones can level them out.
     """
     shares = np.asarray(fractions)
-    lack = np.zeros(len(PARTS))
+    lack = np.zeros(len(shares))
     part_of: dict[int, int] = {}
     for units in strata:
         lack += shares * sum(len(unit.rows) for unit in units)
         ordered = sorted(units, key=lambda unit: (-len(unit.rows).bit_length(), _chance(unit, seed)))
         for position, unit in enumerate(ordered):
-            part = 0 if position == 0 and shares[0] else int(lack.argmax())
+            part = 0 if taught and position == 0 and shares[0] else int(lack.argmax())
             lack[part] -= len(unit.rows)
             part_of.update(dict.fromkeys(unit.rows, part))
     return part_of
@@ -170,6 +215,16 @@ def _fill(strata: Sequence[Sequence[Unit]], fractions: Sequence[float], seed: in
 
 def _chance(unit: Unit, seed: int) -> str:
     return hashlib.sha256(f"{seed}:{unit.key}".encode()).hexdigest()
+
+
+def _stratify(records: Sequence[Record]) -> list[list[Unit]]:
+    """Collect the units of each stratum."""
+    names = _strata(records)
+    strata: dict[str, list[Unit]] = defaultdict(list)
+    for unit in find_units(records):
+        (name, _), *_ = Counter(sorted(names[row] for row in unit.rows)).most_common(1)
+        strata[name].append(unit)
+    return [strata[name] for name in sorted(strata)]
 
 
 def _strata(records: Sequence[Record]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,18 @@ class Unit:
     key: str
 
 
-def find_units(records: Sequence[Record], *, grouped: bool = True) -> list[Unit]:
-    """Collect records into the smallest units in which equal inputs, and equal groups if asked, stay together."""
+def find_units(records: Sequence[Record], *, grouped: bool = True, alike: Iterable[tuple[int, int]] = ()) -> list[Unit]:
+    """Collect records into the smallest units in which these stay together.
+
+    Parameters
+    ----------
+    records
+        Those with equal inputs are never parted.
+    grouped
+        Neither are those of one group.
+    alike
+        Nor these pairs of rows.
+    """
     prints = [fingerprint(record.input) for record in records]
     parents = list(range(len(records)))
 
@@ -46,6 +56,9 @@ def find_units(records: Sequence[Record], *, grouped: bool = True) -> list[Unit]
         for mark in marks:
             left, right = sorted((root(first.setdefault(mark, row)), root(row)))
             parents[right] = left
+    for one, other in alike:
+        left, right = sorted((root(one), root(other)))
+        parents[right] = left
     members: dict[int, list[int]] = {}
     for row in range(len(records)):
         members.setdefault(root(row), []).append(row)

@@ -1,8 +1,8 @@
 """Contacts of residues: from coordinates or files to spans, one for each pair that is near.
 
-A pair of residues i < j is a span from i to j under the name of its distance bin; ``contact`` is the first bin, Cβ atoms
-closer than 8 Å. Pairs in no bin are far. Pairs less than six residues apart are never judged: the chain alone brings them
-together.
+A pair of residues i < j is a span from i to j under the name of its distance bin; ``contact`` is the first bin, beta
+carbons closer than 8 Å. Pairs in no bin are far. Pairs less than six residues apart are never judged: the chain alone
+brings them together.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from labtune.data.reading import open_text, read_table
 from labtune.errors import DataError, SettingsError
 from labtune.specs import Record, Span
-
 from labtune_protein.alphabet import clean
 from labtune_protein.fasta import is_fasta, read_fasta
 from labtune_protein.structure.chains import Chain, distances
 from labtune_protein.structure.files import is_structure
 
 CONTACT = "contact"
-CUTOFF = 8.0  # Å between Cβ
+CUTOFF = 8.0  # Å between beta carbons
 SEPARATION = 6  # residues; nearer pairs are not judged
 
 
@@ -34,9 +34,9 @@ def read_contacts(path: Path, *, labelled: bool, bins: Sequence[float] = (CUTOFF
     Parameters
     ----------
     path
-        PDB or mmCIF; a ``.list`` of such files, one a line, relative to itself; or JSON Lines or Parquet with the columns
-        ``id``, ``sequence``, ``contacts`` (pairs of positions from 0) and, where some residues have no coordinates,
-        ``resolved`` (``0`` and ``1``, one a residue). FASTA holds no contacts and serves for prediction.
+        PDB or mmCIF; a ``.list`` of such files, one a line, relative to itself; or JSON Lines or Parquet with the
+        columns ``id``, ``sequence``, ``contacts`` (pairs of positions from 0) and, where some residues have no
+        coordinates, ``resolved`` (``0`` and ``1``, one a residue). FASTA holds no contacts and serves for prediction.
     labelled
         Whether contacts are read.
     bins

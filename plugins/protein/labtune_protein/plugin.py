@@ -34,6 +34,7 @@ CRF = Preset(
     settings={**MINI, "head": {"name": "token_crf"}, "loss": {"name": "crf"}},
 )
 
+SIMILARITY = "labtune_protein.identity:similarity"
 SLICES = {"length": "labtune_protein.data:length_slice"}
 
 
@@ -126,6 +127,7 @@ def _secondary_structure() -> Task:
         examples="labtune_protein.data:state_examples",
         sample="labtune_protein.data:residue_sample",
         baseline="labtune_protein.baselines:fit_window",
+        similarity=SIMILARITY,
         slices=SLICES,
         views=("labtune_protein.views:track_view",),
     )
@@ -146,6 +148,7 @@ def _residue_tasks() -> list[Task]:
             examples="labtune_protein.data:state_examples",
             sample="labtune_protein.data:residue_sample",
             baseline="labtune_protein.baselines:fit_window",
+            similarity=SIMILARITY,
             slices=SLICES,
             views=("labtune_protein.views:track_view",),
         ),
@@ -160,6 +163,7 @@ def _residue_tasks() -> list[Task]:
             labels=Labels(kind="values", names=("value",)),
             presets=PRESETS,
             examples="labtune_protein.data:hydropathy_examples",
+            similarity=SIMILARITY,
             slices=SLICES,
         ),
     ]
@@ -171,6 +175,7 @@ def _sequence_tasks() -> list[Task]:
         "tokenizer": "protein.sequences",
         "head": "sequence",
         "presets": PRESETS,
+        "similarity": SIMILARITY,
         "slices": SLICES,
     }
     return [
@@ -227,6 +232,7 @@ def _contact() -> Task:
         examples="labtune_protein.data:contact_examples",
         sample="labtune_protein.data:contact_sample",
         baseline="labtune_protein.pairs.baselines:fit_frequencies",
+        similarity=SIMILARITY,
         slices=SLICES,
         views=("labtune_protein.pairs.views:map_view",),
     )

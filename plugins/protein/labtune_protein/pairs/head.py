@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
+
 from labtune.errors import SettingsError
 from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged, offsets_of
 from labtune.specs import Labels, Prediction
-from torch import Tensor, nn
-
 from labtune_protein.pairs.ranking import decode_pairs
 
 FURTHEST = 64  # separations from which all count alike
@@ -18,8 +18,8 @@ class PairHead(nn.Module):
     """Learned attention maps and products of projected states, refined by dilated convolutions.
 
     Every map is made symmetric and freed of what each residue's row and column bring by themselves (average product
-    correction, Dunn et al. 2008, doi:10.1093/bioinformatics/btm604), as Rao et al. (2021, ICLR) do for the encoder's own
-    attention. A residual network of dilated convolutions then reads the neighbourhood of a pair.
+    correction, Dunn et al. 2008, doi:10.1093/bioinformatics/btm604), as Rao et al. (2021, ICLR) do for the encoder's
+    own attention. A residual network of dilated convolutions then reads the neighbourhood of a pair.
 
     Parameters
     ----------

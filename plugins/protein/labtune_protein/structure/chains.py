@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Cβ from N, Cα and C in ideal geometry, the same for glycine; the constants of the contact literature (trRosetta).
+# The beta carbon from N, CA and C in ideal geometry, for glycine as well; the usual constants of contact prediction.
 _A, _B, _C = -0.58273431, 0.56802827, -0.54067466
 
 
@@ -21,7 +21,7 @@ class Chain:
     sequence
         One letter a residue, unresolved ones included where the file names them.
     backbone
-        N, Cα, C and O in ångström: ``(U, 4, 3)``.
+        N, CA, C and O in ångström: ``(U, 4, 3)``.
     """
 
     id: str
@@ -30,11 +30,11 @@ class Chain:
 
     @property
     def resolved(self) -> np.ndarray:
-        """Which residues have N, Cα and C: ``(U,)`` bool."""
+        """Which residues have N, CA and C: ``(U,)`` bool."""
         return np.isfinite(self.backbone[:, :3]).all(axis=(1, 2))
 
     def beta(self) -> np.ndarray:
-        """Cβ positions of ideal geometry: ``(U, 3)``, NaN where the backbone is."""
+        """Beta carbons of ideal geometry: ``(U, 3)``, NaN where the backbone is."""
         n, ca, c = (self.backbone[:, atom] for atom in range(3))
         b, d = ca - n, c - ca
         return _A * np.cross(b, d) + _B * b + _C * d + ca

@@ -9,7 +9,7 @@ from labtune_protein.structure.chains import Chain, distances
 COUPLING = 0.084 * 332  # product of the partial charges of C=O and N-H, in kcal Å / mol
 STRONGEST = -9.9  # kcal / mol, where atoms come too close
 THRESHOLD = -0.5  # kcal / mol; a bond is below it
-NEAR = 9.0  # Å between Cα; no bond is longer
+NEAR = 9.0  # Å between CA; no bond is longer
 PEPTIDE = 2.5  # Å between C and N; a longer one is a break of the chain
 
 

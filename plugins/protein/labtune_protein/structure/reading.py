@@ -21,8 +21,8 @@ import numpy as np
 from Bio.PDB import MMCIFParser, PDBParser
 from Bio.PDB.PDBExceptions import PDBConstructionException, PDBConstructionWarning
 from Bio.SeqUtils import IUPACData
-from labtune.errors import DataError
 
+from labtune.errors import DataError
 from labtune_protein.alphabet import UNKNOWN
 from labtune_protein.structure.chains import Chain
 from labtune_protein.structure.files import MMCIF
@@ -64,7 +64,7 @@ def _chain(chain: Any) -> Chain | None:
     rows: list[np.ndarray] = []
     previous: int | None = None
     for residue in chain:
-        if "CA" not in residue or "N" not in residue and residue.id[0] != " ":
+        if "CA" not in residue or ("N" not in residue and residue.id[0] != " "):
             continue
         number = residue.id[1]
         gap = number - previous - 1 if previous is not None else 0

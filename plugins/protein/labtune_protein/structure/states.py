@@ -1,4 +1,4 @@
-"""Secondary structure from coordinates: Kabsch and Sander's patterns of hydrogen bonds (1983, doi:10.1002/bip.360221211).
+"""Secondary structure from coordinates: patterns of hydrogen bonds (Kabsch and Sander 1983, doi:10.1002/bip.360221211).
 
 The eight states in DSSP's order of precedence: H, E and B, G, I, T, S, and C for everything else; as in the first DSSP
 a pi helix is only what nothing else claims.

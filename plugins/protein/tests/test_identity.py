@@ -1,0 +1,52 @@
+"""Homologues: planted ones are all found, and unrelated sequences are not taken for them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from labtune.data.splitting import split_records
+from labtune.specs import Record
+from labtune_protein.identity import identity, similarity
+
+LETTERS = "ACDEFGHIKLMNPQRSTVWY"
+
+
+def mutated(sequence, share, rng):
+    """Replace a share of the letters, and move the rest by one insertion."""
+    letters = list(sequence)
+    for position in rng.sample(range(len(letters)), round(share * len(letters))):
+        letters[position] = rng.choice([letter for letter in LETTERS if letter != letters[position]])
+    middle = len(letters) // 2
+    return "".join([*letters[:middle], rng.choice(LETTERS), *letters[middle:]])
+
+
+def planted(kept, families=60, seed=0):
+    rng = random.Random(seed)
+    founders = ["".join(rng.choices(LETTERS, k=rng.randint(80, 400))) for _ in range(families)]
+    return [
+        Record(f"{number}-{copy}", founder if copy == 0 else mutated(founder, 1 - kept, rng), source="planted")
+        for number, founder in enumerate(founders)
+        for copy in range(2)
+    ]
+
+
+def test_identity_by_hand():
+    assert identity("ACDEFGHIKL", "ACDEFGHIKL") == 1
+    assert identity("MKTAYIAKQRQISFVKSHFSRQ", "MKTAYIAKQRAISFVKSHFSRQ") == pytest.approx(21 / 22)
+    assert identity("MKTAYIAKQRQISFVKSHFSRQ", "MKTAYIAKQRQ") == 1  # of the shorter one
+
+
+@pytest.mark.parametrize("kept", [0.9, 0.6, 0.45])
+def test_planted_homologues_are_found(kept):
+    records = planted(kept)
+    found = set(similarity(records, 0.3))
+    assert found == {(2 * number, 2 * number + 1) for number in range(len(records) // 2)}
+
+
+def test_split_by_identity_parts_no_family():
+    records = planted(0.6, families=40)
+    parts = split_records(records, "identity:0.3", (0.7, 0.15, 0.15), similarity=similarity)
+    families = [{record.id.split("-")[0] for record in part} for part in parts.values()]
+    assert sum(map(len, families)) == len(set.union(*families))
