@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from labtune.data.dataset import sha256_of
 from labtune.errors import TrainingError
 from labtune.pipeline import run
@@ -127,7 +128,9 @@ def test_a_killed_worker_ends_the_run_and_it_can_be_resumed(both, pair, tmp_path
     assert wait(processes) == [3, -signal.SIGKILL]
     kind, message = (tmp_path / "told-0").read_text().strip().split("|")
     assert kind == "TrainingError"
-    assert message == f"another process of this run has died; go on with: labtune run --out {out} --resume"
+    assert (
+        message == f"another process of this run has died; go on with: labtune run --out {out} --resume --processes 2"
+    )
     assert wait(both(out, resume=True, checkpoint_every=1)) == [0, 0]
     assert model_of(out) == model_of(pair)
     assert len(steps_of(out)) == len(steps_of(pair))
@@ -142,7 +145,7 @@ def test_a_signal_to_one_process_stops_both_at_the_same_step(both, pair, tmp_pat
     assert wait(processes) == [3, 3]
     for rank in "01":
         told = (tmp_path / f"told-{rank}").read_text().strip()
-        assert told == f"Interrupted|stopped; go on with: labtune run --out {out} --resume"
+        assert told == f"Interrupted|stopped; go on with: labtune run --out {out} --resume --processes 2"
     assert wait(both(out, resume=True, checkpoint_every=1)) == [0, 0]
     assert model_of(out) == model_of(pair)
 
@@ -222,11 +225,31 @@ def test_own_launcher_stops_with_one_message(victim, tmp_path):
     else:
         process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
-    told = [line for line in error.splitlines() if not line.startswith("epoch ")]
+    told = [line for line in error.splitlines() if not line.startswith(("epoch ", "data: "))]
     expected = {
-        "worker": (2, "error: process 2 of 2 was killed (SIGKILL); go on with --resume"),
-        "launcher": (130, f"interrupted: stopped; go on with: labtune run --out {out} --resume"),
+        "worker": (
+            2,
+            f"error: process 2 of 2 was killed (SIGKILL); go on with: labtune run --out {out} --resume --processes 2",
+        ),
+        "launcher": (130, f"interrupted: stopped; go on with: labtune run --out {out} --resume --processes 2"),
     }[victim]
     assert (process.returncode, told) == (expected[0], [expected[1]])
     assert not (out / "metrics.json").exists()
     assert list(out.glob("checkpoints/step-*"))
+
+
+@pytest.mark.slow
+def test_two_predict_one_file(pair, tmp_path):
+    file = tmp_path / "new.csv"
+    file.write_text("text\n" + "".join(f"profit rose by {number} percent\n" for number in range(31)))
+    found = []
+    for processes in "12":
+        out = tmp_path / f"{processes}.jsonl"
+        done = launched(str(BIN / "labtune"), "predict", str(pair), str(file), "-o", str(out), "--processes", processes)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("records ") == 1
+        found.append([json.loads(line) for line in out.read_text().splitlines()])
+    one, two = found
+    assert [line["id"] for line in two] == [line["id"] for line in one]
+    assert [line["prediction"] for line in two] == [line["prediction"] for line in one]
+    assert [line["confidence"] for line in two] == pytest.approx([line["confidence"] for line in one], abs=1e-5)

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from labtune.cli import main
 from labtune.cli.launch import launch
 
@@ -99,7 +100,7 @@ def test_several_processes_start_only_with_good_settings(ran, monkeypatch, tmp_p
     """They are told the folder, so that all take the same one."""
     monkeypatch.chdir(tmp_path)
     started = []
-    monkeypatch.setattr("labtune.cli.run.launch", lambda *arguments: started.append(arguments) or 3)
+    monkeypatch.setattr("labtune.cli.run.launch", lambda *arguments, advice: started.append(arguments) or 3)
     words = ["run", "demo.words", "--processes", "2", "--json"]
     assert main([*words, "--epochs", "0"]) == 2
     assert started == []
@@ -110,7 +111,7 @@ def test_several_processes_start_only_with_good_settings(ran, monkeypatch, tmp_p
 
 @pytest.mark.parametrize(("words", "code"), [(["tasks"], 0), (["show", "no.task"], 2)])
 def test_launch_runs_the_command_in_every_process(words, code, capfd):
-    assert launch(2, words) == code
+    assert launch(2, words, advice="") == code
     out, error = capfd.readouterr()
     if code:
         assert "error: unknown task 'no.task'" in error

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from labtune.errors import RunError
 from labtune.training.interrupts import Interrupted, StopRequest, how_to_go_on
 from labtune.training.journal import Journal
@@ -82,5 +83,7 @@ def test_one_request_is_obeyed_later_and_a_second_ctrl_c_at_once():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_the_command_can_be_pasted():
+def test_the_command_can_be_pasted(monkeypatch):
     assert how_to_go_on(Path("runs/x-1")) == "go on with: labtune run --out runs/x-1 --resume"
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert how_to_go_on(Path("x")) == "go on with: labtune run --out x --resume --processes 4"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import signal
@@ -30,8 +31,22 @@ def wait_for_first() -> None:
         time.sleep(GRACE)
 
 
-def launch(processes: int, argv: Sequence[str]) -> int:
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    """Add the option that asks for several."""
+    parser.add_argument("--processes", metavar="P", type=_count, default=1, help="processes on this machine")
+
+
+def launch(processes: int, argv: Sequence[str], *, advice: str = "go on with --resume") -> int:
     """Run ``labtune`` with these arguments in each process.
+
+    Parameters
+    ----------
+    processes
+        How many.
+    argv
+        Words after ``labtune``.
+    advice
+        What to do when one of them was killed.
 
     Returns
     -------
@@ -66,7 +81,13 @@ def launch(processes: int, argv: Sequence[str]) -> int:
         if failure.exitcode > 0:
             return int(failure.exitcode)
         name = signal.Signals(-failure.exitcode).name
-        raise TrainingError(f"process {rank + 1} of {processes} was killed ({name}); go on with --resume") from error
+        raise TrainingError(f"process {rank + 1} of {processes} was killed ({name}); {advice}") from error
     except SignalException as error:
         return 128 + int(error.sigval)
     return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
+    return int(text)

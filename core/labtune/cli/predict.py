@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from labtune.cli.launch import add_processes, is_first_process, is_worker, launch
 from labtune.cli.output import Subparsers, print_columns, print_json
 
 
@@ -14,15 +15,20 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
     parser.add_argument("file", metavar="FILE", type=Path, help="records in the task's format; labels are not needed")
     parser.add_argument("-o", "--out", metavar="FILE", type=Path, help="FILE.predictions.jsonl by default")
+    add_processes(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")
     parser.set_defaults(work=work)
 
 
 def work(arguments: argparse.Namespace) -> int:
     """Predict and say what was done."""
+    if arguments.processes > 1 and not is_worker():
+        return launch(arguments.processes, arguments.argv, advice="predict again")
     from labtune.deploy.predictor import predict_file
 
     summary = predict_file(arguments.run, arguments.file, arguments.out)
+    if not is_first_process():
+        return 0
     if arguments.json:
         print_json(summary)
     else:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from labtune.catalog import load_catalog
-from labtune.cli.launch import is_first_process, is_worker, launch
+from labtune.cli.launch import add_processes, is_first_process, is_worker, launch
 from labtune.cli.output import Subparsers, print_json, print_scores
 from labtune.folder import claim
 from labtune.resuming import choose_settings
 from labtune.settings import DATA_FILES
+from labtune.training.interrupts import how_to_go_on
 
 SETTINGS = ("preset", "encoder", "method", "bits", "epochs", "seed", "split", "checkpoint_every")
 
@@ -45,7 +46,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the interrupted run in --out; no TASK is needed"
     )
-    parser.add_argument("--processes", metavar="P", type=_count, default=1, help="processes on this machine")
+    add_processes(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")
     parser.set_defaults(work=work)
 
@@ -57,19 +58,14 @@ def work(arguments: argparse.Namespace) -> int:
     settings = choose_settings(catalog, *given, arguments.out, arguments.resume)
     if arguments.processes > 1 and not is_worker():
         out = claim(arguments.out, settings.task, resume=arguments.resume).path
-        return launch(arguments.processes, [*arguments.argv, "--out", str(out)])
+        advice = how_to_go_on(out, processes=arguments.processes)
+        return launch(arguments.processes, [*arguments.argv, "--out", str(out)], advice=advice)
     from labtune.pipeline import run_settings
 
     run = run_settings(settings, out=arguments.out, resume=arguments.resume, catalog=catalog)
     if is_first_process():
         _tell(run.folder, run.metrics, as_json=arguments.json)
     return 0
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
-    return int(text)
 
 
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import threading
@@ -14,9 +15,11 @@ class Interrupted(KeyboardInterrupt):
     """The user asked to stop; the message says how to go on."""
 
 
-def how_to_go_on(folder: Path, command: str = "run") -> str:
-    """Say the command that resumes what is in a folder."""
-    return f"go on with: labtune {command} --out {shlex.quote(str(folder))} --resume"
+def how_to_go_on(folder: Path, command: str = "run", processes: int | None = None) -> str:
+    """Say the command that resumes what is in a folder, by default with as many processes as there are."""
+    count = processes or int(os.environ.get("WORLD_SIZE", "1"))
+    several = f" --processes {count}" if count > 1 else ""
+    return f"go on with: labtune {command} --out {shlex.quote(str(folder))} --resume{several}"
 
 
 class StopRequest:
