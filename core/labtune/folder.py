@@ -1,6 +1,7 @@
 """The run folder: what a training leaves, enough to repeat, judge and deploy it.
 
-Layer by layer: ``run.toml`` settings and provenance, ``metrics.json`` scores, ``sections.json`` the report's content,
+Layer by layer: ``run.toml`` settings and provenance, ``audit.json`` findings on
+the data, ``metrics.json`` scores, ``sections.json`` the report's content,
 ``predictions.jsonl``, ``report.html``, ``model/``, ``checkpoints/`` and ``log.jsonl``.
 """
 
@@ -39,6 +40,11 @@ class RunFolder:
     def sections(self) -> Path:
         """Tables and figures of the report."""
         return self.path / "sections.json"
+
+    @property
+    def audit(self) -> Path:
+        """What the data check found."""
+        return self.path / "audit.json"
 
     @property
     def predictions(self) -> Path:

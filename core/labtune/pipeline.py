@@ -19,6 +19,7 @@ from labtune.data.splits import Splits, load_splits
 from labtune.device import peak_memory_mb, precision_of
 from labtune.encoder.bits import count_parameters
 from labtune.encoder.methods.rates import learning_rates
+from labtune.evaluation.auditing import audit_records, audit_sections, load_audit, save_audit, warnings_of
 from labtune.evaluation.evaluate import Evaluation, Predicted, evaluate, predict_parts
 from labtune.evaluation.report import write_report
 from labtune.evaluation.sections import to_json
@@ -105,11 +106,11 @@ def run_settings(
             return _finished(folder)
         splits = load_splits(known.task(settings.task), settings)
         check_data(folder, splits.sha256)
-        parts = build_parts(settings, known, splits.labels)
+        parts = build_parts(settings, known, splits.labels, splits.records["train"])
         tokenised = {part: parts.tokenizer(records) for part, records in splits.records.items()}
         fit_parts(parts, tokenised["train"])
         with _whole_or_gone(folder):
-            from_first(lambda: _begin(folder, settings, known, splits))
+            from_first(lambda: _begin(folder, settings, known, splits, parts, tokenised))
             training = _training(settings, parts, tokenised, folder)
             with embedded(training, accelerator) if is_frozen(parts.model) else nullcontext(training) as ready:
                 progress = fit(ready, accelerator, resume=resume)
@@ -121,11 +122,31 @@ def run_settings(
     return Run(folder.path, metrics)
 
 
-def _begin(folder: RunFolder, settings: Settings, catalog: Catalog, splits: Splits) -> None:
-    """Make the folder and say with what it was begun; a resumed one keeps that."""
+def _begin(
+    folder: RunFolder,
+    settings: Settings,
+    catalog: Catalog,
+    splits: Splits,
+    parts: Parts,
+    tokenised: Mapping[str, Batch],
+) -> None:
+    """Make the folder, say with what it was begun, and check the data; a resumed one keeps that."""
     folder.path.mkdir(parents=True, exist_ok=True)
     facts = folder.facts() or _facts(catalog, splits)
     write_text(folder.settings, settings.to_toml(facts))
+    if not folder.audit.exists():
+        vocabulary = parts.model.encoder.tokenizer
+        findings = audit_records(
+            parts.task,
+            splits.records,
+            splits.labels,
+            tokenised=tokenised,
+            vocabulary=vocabulary,
+            extent=settings.audit,
+        )
+        save_audit(findings, folder.audit)
+        for finding in findings:
+            print(f"data: {finding.severity}: {finding.message}", file=sys.stderr)
 
 
 def _conclude(
@@ -140,7 +161,10 @@ def _conclude(
 ) -> dict[str, Any]:
     """Score the predictions and write what the run leaves."""
     found = evaluate(parts, catalog, predicted, splits.records, seed=settings.seed, coverage=settings.coverage)
+    findings = load_audit(folder.audit)
+    found.sections += audit_sections(findings)
     metrics = _metrics(settings, splits, parts, tokenised, progress, found)
+    metrics["warnings"] += warnings_of(findings)
     _write(folder, settings, parts, found, metrics)
     return metrics
 

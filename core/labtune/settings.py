@@ -66,6 +66,8 @@ class Settings:
     coverage
         Share of truths that the sets and intervals of predictions hold, or of found spans that are right or not
         answered; see the evaluation guide. 0 makes none, and predictions abstain from nothing.
+    audit
+        How far data are checked before training; ``quick`` leaves out near duplicates.
     window_overlap
         Tokens that neighbouring windows of a long record share. None: a quarter of the window.
     split, fractions
@@ -98,6 +100,7 @@ class Settings:
     patience: int = whole(0)
     checkpoint_every: int = whole(0)
     coverage: float = number(0.9, below=1)
+    audit: str = choice("full", "quick", "off")
     window_overlap: int | None = auto(whole(0))
     split: str = text("stratified")
     fractions: tuple[float, float, float] = shares(0.7, 0.15, 0.15)

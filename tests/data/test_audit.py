@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+
 from labtune.data.audit import audit
 from labtune.data.duplicates import ALIKE, near_duplicates
 from labtune.specs import Labels, Record, Span
@@ -132,7 +133,7 @@ def test_classes():
     ]
     found = kinds(parts, Labels(kind="classes", names=("a", "b", "c")))
     assert found.keys() == {"absent_classes", "rare_classes", "imbalance"}
-    assert found["absent_classes"].message == "1 classes do not occur in the test data: c"
+    assert found["absent_classes"].message == "classes that do not occur in the test data: c"
     assert "c" in found["rare_classes"].message
 
 

@@ -5,7 +5,8 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from labtune.data.splitting import split_hash, split_records
+
+from labtune.data.splitting import fold_of, split_hash, split_records
 from labtune.data.units import count_duplicates, find_units
 from labtune.errors import DataError, SettingsError
 from labtune.specs import Record, Span
@@ -155,3 +156,14 @@ def test_a_part_without_share_is_empty():
 def test_arrays_are_compared_by_content():
     records = [Record(str(row), {"x": np.arange(5000) % (3 + row % 2)}) for row in range(4)]
     assert count_duplicates(records) == 2
+
+
+def test_folds_are_even_in_size_and_class_and_keep_groups():
+    records = [Record(str(i), f"x{i}", "ab"[i % 4 == 0], group=str(i // 2) if i < 20 else None) for i in range(100)]
+    folds = fold_of(records, 5, seed=3)
+    assert Counter(folds) == dict.fromkeys(range(5), 20)
+    assert all(4 <= count <= 6 for count in Counter(folds[i] for i in range(0, 100, 4)).values())
+    assert all(folds[i] == folds[i + 1] for i in range(0, 20, 2))
+    assert folds != fold_of(records, 5, seed=4)
+    with pytest.raises(DataError, match="do not make 5 folds"):
+        fold_of(records[:3], 5)

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import labtune
-from labtune.cli import check, evaluate, export, plugins, predict, pretrain, run, show, tasks
+from labtune.cli import audit, check, evaluate, export, new_plugin, plugins, predict, pretrain, run, show, tasks
 from labtune.cli.launch import is_first_process, wait_for_first
 from labtune.errors import LabtuneError
 
-COMMANDS = (tasks, show, run, pretrain, predict, evaluate, export, plugins, check)
+COMMANDS = (tasks, show, audit, run, pretrain, predict, evaluate, export, plugins, check, new_plugin)
 
 # Exit codes: 1 for a check that does not hold, 2 for an error that the user can mend, 128 + signal as shells have it.
 USER_ERROR = 2
@@ -53,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough; the flush at exit must not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:  # of the file system: no permission, no space
+        _explain(f"error: {error.filename or 'a file cannot be read or written'}: {error.strerror or error}")
+        return USER_ERROR
 
 
 def _work(argv: Sequence[str] | None) -> int:

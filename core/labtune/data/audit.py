@@ -134,7 +134,7 @@ def empty_inputs(data: Audited) -> Iterator[Finding]:
             "empty_inputs",
             "serious",
             len(blank),
-            f"{len(blank):,} records have an empty input",
+            f"records with an empty input: {len(blank):,}",
             "Fill the inputs, or remove the records.",
             data.told(blank),
         )
@@ -174,7 +174,7 @@ def duplicate_inputs(data: Audited) -> Iterator[Finding]:
             "duplicates_across",
             "serious",
             len(leaked),
-            f"{len(leaked):,} records repeat the input of a record in another part ({_places(data, leaked)})",
+            f"records that repeat the input of a record in another part: {_places(data, leaked)}",
             "Remove them from one part; scores on them measure memory.",
             data.told(leaked),
         )
@@ -185,7 +185,7 @@ def duplicate_inputs(data: Audited) -> Iterator[Finding]:
             "duplicates_within",
             "note",
             count,
-            f"{count:,} records repeat the input of a record in the same part",
+            f"records that repeat the input of a record in the same part: {count:,}",
             "Remove repetitions unless they stand for real frequencies.",
             data.told(rows[-1] for rows in within),
         )
@@ -195,7 +195,7 @@ def duplicate_inputs(data: Audited) -> Iterator[Finding]:
             "contradicting_labels",
             "warning",
             sum(map(len, contrary)),
-            f"{len(contrary):,} inputs occur with different targets",
+            f"inputs that occur with different targets: {len(contrary):,}",
             "Correct the targets, or keep one of them.",
             data.told(row for rows in contrary for row in rows),
         )
@@ -216,7 +216,7 @@ def near_duplicate_inputs(data: Audited) -> Iterator[Finding]:
             "near_duplicates_across",
             "warning",
             len(rows),
-            f"{len(rows):,} records are nearly the same as a record in an earlier part ({_places(data, rows)})",
+            f"records nearly the same as a record in an earlier part: {_places(data, rows)}",
             "Put similar records on one side, for example with a group column and split = group.",
             data.told(rows),
         )
@@ -225,7 +225,7 @@ def near_duplicate_inputs(data: Audited) -> Iterator[Finding]:
             "near_duplicates_within",
             "note",
             len(within),
-            f"{len(within):,} records are nearly the same as an earlier record of the same part",
+            f"records nearly the same as an earlier record of the same part: {len(within):,}",
             "There is less to learn from, and intervals are wider, than the number of records suggests.",
             data.told(sorted(within)),
         )
@@ -243,7 +243,7 @@ def shared_groups(data: Audited) -> Iterator[Finding]:
             "groups_across",
             "serious",
             len(shared),
-            f"{len(shared):,} groups have records in several parts",
+            f"groups with records in several parts: {len(shared):,}",
             "Split by group (split = group), so that no group is on both sides.",
             tuple(shared[:EXAMPLES]),
         )
@@ -264,7 +264,7 @@ def class_balance(data: Audited) -> Iterator[Finding]:
                 "absent_classes",
                 "warning",
                 len(absent),
-                f"{len(absent)} classes do not occur in the {NAMES.get(part, part)} data: {_listed(absent)}",
+                f"classes that do not occur in the {NAMES.get(part, part)} data: {_listed(absent)}",
                 "Add records with them; nothing is learned about them, or nothing is known about their scores.",
             )
     yield from _imbalance(counts.get("train", Counter()))
@@ -278,7 +278,7 @@ def _imbalance(count: Counter[str]) -> Iterator[Finding]:
             "rare_classes",
             "warning",
             len(rare),
-            f"{len(rare)} classes have fewer than {FEW} training examples: {_listed(rare)}",
+            f"classes with fewer than {FEW} training examples: {_listed(rare)}",
             "Add examples, or join rare classes.",
         )
     if count and max(count.values()) >= IMBALANCE * min(count.values()):
@@ -309,8 +309,8 @@ def unusual_lengths(data: Audited) -> Iterator[Finding]:
             "unusual_lengths",
             "note",
             len(rows),
-            f"{len(rows):,} inputs are far shorter or longer than others (below {low:,.0f} or above {high:,.0f}; the "
-            f"median is {math.exp(middle):,.0f})",
+            f"inputs far shorter or longer than others (below {low:,.0f} or above {high:,.0f}, the median being "
+            f"{math.exp(middle):,.0f}): {len(rows):,}",
             "Look at them: they may be cut, joined or misread.",
             data.told(sorted(rows, key=lambda row: -abs(logs[row] - middle))),
         )
@@ -324,7 +324,7 @@ def unknown_symbols(data: Audited) -> Iterator[Finding]:
             "unknown_symbols",
             "warning",
             len(rows),
-            f"in {len(rows):,} records more than {UNKNOWN:.0%} of the tokens are unknown to the encoder's vocabulary",
+            f"records of whose tokens the encoder does not know more than {UNKNOWN:.0%}: {len(rows):,}",
             "Check the encoding of the file and the language or alphabet of the encoder.",
             data.told(rows),
         )

@@ -13,13 +13,18 @@ from labtune.data.labels import label_names
 from labtune.specs import Labels, Prediction, Record, Task
 
 Baseline = Callable[[Sequence[Record]], list[Prediction]]
+Fit = Callable[[Sequence[Record], Labels], Baseline]
 
 
 def fit_baseline(task: Task, catalog: Catalog, records: Sequence[Record], labels: Labels) -> Baseline:
     """Fit the task's own baseline, or :func:`majority_or_mean` where it has none."""
-    fit = resolve(task.baseline) if task.baseline else majority_or_mean
-    fitted: Baseline = fit(records, labels)
-    return fitted
+    return fitter(task)(records, labels)
+
+
+def fitter(task: Task) -> Fit:
+    """How a task's baseline is fitted."""
+    fit: Fit = resolve(task.baseline) if task.baseline else majority_or_mean
+    return fit
 
 
 def majority_or_mean(records: Sequence[Record], labels: Labels) -> Baseline:
