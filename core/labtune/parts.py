@@ -21,9 +21,10 @@ from labtune.folder import write_json
 from labtune.model import Model, load_head, save_head
 from labtune.protocols import Batch, Loss, Metric, Tokenizer
 from labtune.settings import Settings
-from labtune.specs import Labels, Task
+from labtune.specs import Labels, Record, Task
 
 LABELS_FILE = "labels.json"
+TOKENIZER_FILE = "tokenizer.json"
 ENCODER_FOLDER = "encoder"
 
 
@@ -39,14 +40,19 @@ class Parts:
     metrics: Sequence[Metric]
 
 
-def build_parts(settings: Settings, catalog: Catalog, labels: Labels) -> Parts:
+def build_parts(settings: Settings, catalog: Catalog, labels: Labels, train: Sequence[Record] = ()) -> Parts:
     """Build the parts for a training: an encoder, mostly pre-trained, and a fresh head.
 
-    First weights that are random depend on the seed alone.
+    First weights that are random depend on the seed alone. A tokenizer that learns, such as a vocabulary, learns from
+    the training records.
     """
     with _seeded("encoder", settings):
         encoder = build_encoder(settings, catalog)
-    return _assemble(settings, catalog, labels, encoder)
+    parts = _assemble(settings, catalog, labels, encoder)
+    learn: Any = getattr(parts.tokenizer, "fit", None)
+    if learn is not None and train:
+        learn(train)
+    return parts
 
 
 def load_parts(settings: Settings, catalog: Catalog, folder: Path) -> Parts:
@@ -60,6 +66,9 @@ def load_parts(settings: Settings, catalog: Catalog, folder: Path) -> Parts:
     encoder = load_trained(settings, catalog, folder / ENCODER_FOLDER)
     parts = _assemble(settings, catalog, _read_labels(folder / LABELS_FILE), encoder)
     load_head(parts.model.head, folder)
+    restore: Any = getattr(parts.tokenizer, "restore", None)
+    if restore is not None:
+        restore(_read_json(folder / TOKENIZER_FILE, "what the tokenizer learned"))
     parts.model.eval()
     return parts
 
@@ -111,8 +120,19 @@ def _seeded(part: str, settings: Settings) -> Iterator[None]:
 
 
 def _read_labels(path: Path) -> Labels:
+    content = _read_json(path, "the labels")
     try:
-        content = json.loads(path.read_text())
         return Labels(kind=content["kind"], names=tuple(content["names"]))
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"{path}: the labels cannot be read; the run folder is damaged") from error
+    except (TypeError, KeyError) as error:
+        raise _damaged(path, "the labels") from error
+
+
+def _read_json(path: Path, what: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, what) from error
+
+
+def _damaged(path: Path, what: str) -> RunError:
+    return RunError(f"{path}: {what} cannot be read; the run folder is damaged")

@@ -135,8 +135,10 @@ def _oriented(scores: dict[str, float], monitor: str) -> float:
 
 
 def weights_of(model: Model) -> dict[str, Tensor]:
-    """What training changes: parameters that learn, and buffers of the head."""
-    buffers = {f"head.{name}": buffer for name, buffer in model.head.named_buffers()}
+    """What training changes: parameters that learn, buffers of the head, and those of a network that started empty."""
+    fresh = ("head.",) if model.encoder.origin is None else ("head.", "encoder.")
+    kept = model.state_dict()
+    buffers = {name: kept[name] for name, _ in model.named_buffers() if name.startswith(fresh) and name in kept}
     return {**{name: parameter.data for name, parameter in model.trainable().items()}, **buffers}
 
 
