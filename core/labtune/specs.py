@@ -87,8 +87,8 @@ class Task:
         ``"module:attribute"`` of ``fit(records, labels)``, which returns a function from records to predictions. The
         core's majority class or mean is used when empty.
     similarity
-        ``"module:attribute"`` of the task's own measure of near duplicates, ``pairs(records)``, which yields pairs of
-        row numbers. Empty: inputs that are texts are compared by what they share.
+        ``"module:attribute"`` of the task's own measure of near duplicates, ``pairs(records, threshold=…)``, which
+        gives pairs of row numbers. Empty: inputs that are texts are compared by what they share.
     slices
         Names of slice functions, ``{"length": "module:attribute"}``; each maps a record to the name of its slice.
     views

@@ -207,7 +207,9 @@ def near_duplicate_inputs(data: Audited) -> Iterator[Finding]:
         numbers = {part: number for number, part in enumerate(data.parts)}
         pairs = [tuple(pair) for pair in near_duplicates(data.records, [numbers[part] for part in data.part_of])]
     else:
-        pairs = [(min(pair), max(pair)) for pair in data.similarity(data.records)]
+        sides = [(min(pair), max(pair)) for pair in data.similarity(data.records)]
+        prints = [fingerprint(record.input) for record in data.records]
+        pairs = [(first, second) for first, second in sides if prints[first] != prints[second]]
     across = {second for first, second in pairs if data.part_of[first] != data.part_of[second]}
     within = {second for first, second in pairs if data.part_of[first] == data.part_of[second]}
     if across:

@@ -66,20 +66,40 @@ def bootstrap(
         score.
     """
     values = metric(predictions, references)
-    units = _units([record.group for record in references] if groups is None else groups)
-    samples: Scores = {}
+    drawn = samples(metric, predictions, references, groups=groups, resamples=resamples, seed=seed)
+    return {name: Interval(value, *ends(drawn.get(name), level)) for name, value in values.items()}
+
+
+def samples(
+    metric: Metric,
+    predictions: Sequence[Prediction],
+    references: Sequence[Record],
+    *,
+    groups: Sequence[str | None] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Scores:
+    """Scores of each resample; see :func:`bootstrap`. The same records and seed give the same resamples.
+
+    Returns
+    -------
+    dict
+        ``(resamples,)`` for each score; empty with fewer than two groups.
+    """
+    units = units_of([record.group for record in references] if groups is None else groups)
+    found: Scores = {}
     if len(references) and units.max() > 0:
         draws = partial(_draws, int(units.max()) + 1, resamples, seed)
         if isinstance(metric, AdditiveMetric):
-            samples |= _summed(metric, metric.parts(predictions, references), units, draws())
+            found |= _summed(metric, metric.parts(predictions, references), units, draws())
         if isinstance(metric, WeightedMetric):
-            samples |= _joined(metric.weighted(predictions, references, drawn[:, units]) for drawn in draws())
-        if not values.keys() <= samples.keys():
-            samples = _recomputed(metric, predictions, references, units, draws()) | samples
-    return {name: Interval(value, *_ends(samples.get(name), level)) for name, value in values.items()}
+            found |= _joined(metric.weighted(predictions, references, drawn[:, units]) for drawn in draws())
+        if not metric(predictions, references).keys() <= found.keys():
+            found = _recomputed(metric, predictions, references, units, draws()) | found
+    return found
 
 
-def _units(groups: Sequence[str | None]) -> Counts:
+def units_of(groups: Sequence[str | None]) -> Counts:
     """Give each record the number of its group: ``(R,)``."""
     numbers: dict[object, int] = {}
     names = [("row", row) if group is None else group for row, group in enumerate(groups)]
@@ -123,7 +143,8 @@ def _joined(blocks: Iterable[Scores]) -> Scores:
     return {name: np.concatenate([block[name] for block in found]) for name in found[0]}
 
 
-def _ends(sample: Array | None, level: float) -> tuple[float, float]:
+def ends(sample: Array | None, level: float = 0.95) -> tuple[float, float]:
+    """Percentiles that hold ``level`` of a sample; NaN without one, or when half of it has no score."""
     if sample is None or np.isnan(sample).mean() >= 0.5:
         return float("nan"), float("nan")
     low, high = np.nanquantile(sample, [(1 - level) / 2, (1 + level) / 2])
