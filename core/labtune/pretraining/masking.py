@@ -81,8 +81,8 @@ class Masking:
         chosen = np.zeros(len(tokens.values), dtype=bool)
         for begin, end in pairwise(tokens.bounds):
             wanted = rng.binomial(end - begin, self.share)
-            while chosen[begin:end].sum() < wanted:
-                length = min(int(rng.geometric(SPAN_STOP)), LONGEST_SPAN, wanted)
+            while (lacking := wanted - int(chosen[begin:end].sum())) > 0:
+                length = min(int(rng.geometric(SPAN_STOP)), LONGEST_SPAN, lacking)
                 start = int(rng.integers(begin, max(begin, end - length) + 1))
                 chosen[start : min(start + length, end)] = True
         return chosen

@@ -80,7 +80,9 @@ def pretrain(
     encoder = _encoder(settings, catalog)
     facts = _corpus(settings, files, folder, catalog, encoder)
     corpora = {part: open_corpus(folder.corpus, part) for part in ("train", "valid")}
-    model = MaskedLanguageModel(encoder, token_embeddings(encoder))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_seed("head", settings.seed))
+        model = MaskedLanguageModel(encoder, token_embeddings(encoder))
     if settings.weights == "trained":
         load_head(model.head, Path(settings.encoder))
     accelerator = Accelerator(mixed_precision=precision_of(settings.precision))

@@ -1,0 +1,79 @@
+"""Corpora: what is written is what was read, nothing is parted or lost, and crops are uniform."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from labtune.builtin.tokenizers import TextTokenizer
+from labtune.encoder.tiny import byte_tokenizer
+from labtune.errors import RunError
+from labtune.pretraining.corpus import Corpus, build_corpus, open_corpus
+from labtune.specs import Labels, Record
+
+
+@pytest.fixture
+def tokenizer():
+    return TextTokenizer(byte_tokenizer(), Labels(kind="classes"))
+
+
+def build(folder, path, tokenizer, texts, share=0.3):
+    path.write_text("x")
+    records = [Record(str(number), text) for number, text in enumerate(texts)]
+    return build_corpus(folder, {path: records}, tokenizer, 300, share)
+
+
+def test_everything_that_was_read_is_in_one_part(tmp_path, tokenizer):
+    texts = [f"text number {number}" for number in range(200)] + ["text number 3"]
+    facts = build(tmp_path / "corpus", tmp_path / "file", tokenizer, texts)
+    contents = []
+    for part in ("train", "valid"):
+        corpus = open_corpus(tmp_path / "corpus", part)
+        bounds = corpus.offsets.tolist()
+        contents.append([byte_tokenizer().decode(corpus.tokens[a:b].tolist()) for a, b in pairwise(bounds)])
+        assert facts[part]["records"] == len(contents[-1])
+    assert sorted(contents[0] + contents[1]) == sorted(texts)
+    assert not set(contents[0]) & set(contents[1])
+    assert 0.2 < len(contents[1]) / len(texts) < 0.4
+
+
+def test_crops_fill_the_budget_between_special_tokens(tmp_path, tokenizer):
+    build(
+        tmp_path / "corpus",
+        tmp_path / "file",
+        tokenizer,
+        [f"abcdefghij {number}" * (1 + number % 4) for number in range(60)],
+    )
+    corpus = open_corpus(tmp_path / "corpus", "train")
+    drawn = corpus.draw(np.random.default_rng(0), crop=16, budget=200)
+    assert len(drawn.values) in (198, 199, 200)
+    for row in drawn:
+        assert (int(row[0]), int(row[-1])) == (corpus.prefix[0], corpus.suffix[0])
+        assert 3 <= len(row) <= 16
+    assert torch.equal(drawn.values, corpus.draw(np.random.default_rng(0), crop=16, budget=200).values)
+
+
+def test_every_token_has_about_the_same_chance():
+    corpus = Corpus(np.arange(100, dtype=np.uint8), np.array([0, 5, 40, 100]), (), ())
+    rng = np.random.default_rng(0)
+    counts = np.bincount(corpus.draw(rng, crop=10, budget=50_000).values.numpy(), minlength=100)
+    inner = counts[np.r_[15:30, 50:90]]
+    assert inner.std() / inner.mean() < 0.1
+    assert counts.min() > 0
+
+
+def test_a_corpus_of_other_files_is_not_taken(tmp_path, tokenizer):
+    build(tmp_path / "corpus", tmp_path / "one", tokenizer, [f"text {number}" for number in range(50)])
+    with pytest.raises(RunError, match="other files"):
+        build(tmp_path / "corpus", tmp_path / "two", tokenizer, ["text"])
+
+
+def test_a_short_file_is_noticed(tmp_path, tokenizer):
+    build(tmp_path / "corpus", tmp_path / "one", tokenizer, [f"text {number}" for number in range(50)])
+    path = tmp_path / "corpus" / "train.tokens"
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.raises(RunError, match="cut short"):
+        open_corpus(tmp_path / "corpus", "train")
