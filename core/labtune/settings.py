@@ -13,7 +13,7 @@ import tomli_w
 
 from labtune.catalog import Catalog
 from labtune.errors import SettingsError, nearest
-from labtune.fields import auto, choice, number, shares, table, text, whole
+from labtune.fields import auto, choice, number, shares, table, text, texts, whole
 from labtune.specs import Task
 
 METHODS = ("full", "lora", "dora", "ia3", "adapter", "prompt", "bitfit", "head")
@@ -68,6 +68,8 @@ class Settings:
         answered; see the evaluation guide. 0 makes none, and predictions abstain from nothing.
     audit
         How far data are checked before training; ``quick`` leaves out near duplicates.
+    slices
+        Columns of the data; each of their values is scored on its own, beside the slices that the task names.
     window_overlap
         Tokens that neighbouring windows of a long record share. None: a quarter of the window.
     split, fractions
@@ -101,6 +103,7 @@ class Settings:
     checkpoint_every: int = whole(0)
     coverage: float = number(0.9, below=1)
     audit: str = choice("full", "quick", "off")
+    slices: tuple[str, ...] = texts()
     window_overlap: int | None = auto(whole(0))
     split: str = text("stratified")
     fractions: tuple[float, float, float] = shares(0.7, 0.15, 0.15)
@@ -265,14 +268,12 @@ def _check_bits(settings: Settings) -> None:
     if settings.bits == 16 and (partial or settings.method == "bitfit"):
         return
     if settings.method == "bitfit":
-        clash = "biases cannot make good the rounding of the weights beside them"
+        clash, way = "and biases cannot make good their rounding", "16 or 32 bits"
     elif partial:
-        clash = "the blocks that learn stay whole, and too little is left to store"
+        clash, way = "and top_blocks leaves few of them", "16 or 32 bits"
     else:
-        clash = "few bits store frozen weights, and method 'full' freezes none"
-    way = "32 bits" if settings.method == "full" and not partial else "16 or 32 bits"
-    refused = f"method {settings.method!r} does not go with {settings.bits} bits"
-    raise SettingsError(f"{refused}: {clash}. Choose method 'lora', or {way}")
+        clash, way = "and method 'full' freezes none", "32 bits"
+    raise SettingsError(f"{settings.bits} bits store frozen weights, {clash}: choose method 'lora', or {way}")
 
 
 def read_setting(key: str, layer: Layer, known: Mapping[str, Field[Any]] = FIELDS) -> Any:

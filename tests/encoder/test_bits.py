@@ -162,10 +162,10 @@ def test_what_learns_is_not_stored(encoder: Encoder) -> None:
 @pytest.mark.parametrize(
     ("method", "bits", "tuning", "message"),
     [
-        ("full", 16, [], "freezes none. Choose method 'lora', or 32 bits"),
-        ("full", 4, [], "freezes none. Choose method 'lora', or 32 bits"),
-        ("full", 8, ["tuning.top_blocks=1"], "Choose method 'lora', or 16 or 32 bits"),
-        ("bitfit", 4, [], "Choose method 'lora', or 16 or 32 bits"),
+        ("full", 16, [], "freezes none: choose method 'lora', or 32 bits"),
+        ("full", 4, [], "freezes none: choose method 'lora', or 32 bits"),
+        ("full", 8, ["tuning.top_blocks=1"], "choose method 'lora', or 16 or 32 bits"),
+        ("bitfit", 4, [], "choose method 'lora', or 16 or 32 bits"),
     ],
 )
 @pytest.mark.usefixtures("demo")
