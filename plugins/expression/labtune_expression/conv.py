@@ -21,7 +21,8 @@ class ConvEncoder(StrandEncoder):
 
     Records of a batch lie in one padded block, and what is beyond a record's end is kept at zero before every
     convolution, as the room before its start is: a record gives the same states alone and among others. Every letter
-    gets the state of its bin.
+    gets the state of its bin. While it trains, batch normalisation looks at all records of a batch, so the setting
+    ``batch_tokens`` should leave room for a whole step.
 
     Parameters
     ----------
@@ -64,11 +65,11 @@ class ConvEncoder(StrandEncoder):
         self.bin_size = bin_size
         self.register_buffer("bases", torch.from_numpy(shares()), persistent=False)
         self.detectors = nn.Conv1d(len(BASES) + 1, members * motifs, motif_length, padding=motif_length // 2)
-        self.norm = Norm(members * motifs, members)
+        self.norm = Norm(members * motifs)
         self.dropout = nn.Dropout(dropout)
         self.narrow = nn.Conv1d(members * motifs, self.width, 1, groups=members)
         self.stages = nn.ModuleList([Block(self.width, members, dropout) for _ in range(blocks)])
-        self.last = Norm(self.width, members)
+        self.last = Norm(self.width)
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
@@ -81,11 +82,11 @@ class ConvEncoder(StrandEncoder):
         read = torch.cat([self.bases[letters.values], rows[:, None]], dim=1)  # (N, 5): bases, and which strand it is
         block, _ = letters.with_values(read).padded()  # (B, T, 5)
         bins, inside = self._bins(F.relu(self.detectors(block.transpose(1, 2))), letters.lengths)
-        hidden = self.narrow(self.dropout(self.norm(bins))) * inside
+        hidden = self.narrow(self.dropout(self.norm(bins, inside))) * inside
         for stage in self.stages:
             hidden = stage(hidden, inside)
-        hidden = F.gelu(self.last(hidden)).repeat_interleave(self.bin_size, dim=2)
-        return letters.unpadded(hidden.transpose(1, 2))
+        states = self.last(hidden, inside).transpose(1, 2).repeat_interleave(self.bin_size, dim=1)  # (B, P bin_size, C)
+        return letters.unpadded(states)
 
     def _bins(self, answers: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Pool answers ``(B, M, T)``, none negative, to bins ``(B, M, P)``; and say which bins are there ``(B, 1, P)``."""
@@ -102,7 +103,7 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, members: int, dropout: float) -> None:
         super().__init__()
-        self.norm = Norm(channels, members)
+        self.norm = Norm(channels)
         self.layers = nn.Sequential(
             nn.Conv1d(channels, channels, REACH, padding=REACH // 2, groups=members),
             nn.GELU(),
@@ -112,20 +113,21 @@ class Block(nn.Module):
 
     def forward(self, hidden: Tensor, inside: Tensor) -> Tensor:
         """States ``(B, C, P)`` to states, zero where ``inside (B, 1, P)`` is zero."""
-        return (hidden + self.layers(self.norm(hidden) * inside)) * inside
+        return (hidden + self.layers(self.norm(hidden, inside) * inside)) * inside
 
 
-class Norm(nn.Module):
-    """Layer normalisation at every position, each member's channels on their own."""
+class Norm(nn.BatchNorm1d):
+    """Batch normalisation (Ioffe and Szegedy 2015) over the bins that are there.
 
-    def __init__(self, channels: int, members: int) -> None:
-        super().__init__()
-        self.members = members
-        self.gain = nn.Parameter(torch.ones(channels))
-        self.offset = nn.Parameter(torch.zeros(channels))
+    Normalising every position on its own instead would raise background to the height of motifs.
+    """
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Normalise ``(B, C, P)``."""
-        parts = hidden.transpose(1, 2).unflatten(2, (self.members, -1))  # (B, P, M, C / M)
-        normed = F.layer_norm(parts, parts.shape[-1:]).flatten(2) * self.gain + self.offset
-        return normed.transpose(1, 2)
+    def forward(self, hidden: Tensor, inside: Tensor) -> Tensor:
+        """Normalise ``(B, C, P)`` where ``inside (B, 1, P)`` is not zero."""
+        there = inside[:, 0] > 0
+        if not self.training or bool(there.all()):
+            return super().forward(hidden)
+        columns = hidden.transpose(1, 2)  # (B, P, C)
+        block = torch.zeros_like(columns)
+        block[there] = super().forward(columns[there])
+        return block.transpose(1, 2)

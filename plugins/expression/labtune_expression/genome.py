@@ -81,16 +81,18 @@ def _sequence(chromosomes: Any, chromosome: str, start: int, end: int, where: st
         raise DataError(f"{where}: the genome has no {chromosome!r}. {nearest(chromosome, chromosomes.keys())}")
     length = len(chromosomes[chromosome])
     if end > length:
-        raise DataError(f"{where}: the interval ends at {end}, and {chromosome} has {length} bases; is it another assembly?")
+        raise DataError(
+            f"{where}: the interval ends at {end}, and {chromosome} has {length} bases; is it another assembly?"
+        )
     return str(chromosomes[chromosome][start:end])
 
 
 def _open_genome(path: Path) -> Any:
     try:
-        from pyfaidx import FaidxException, Fasta
+        from pyfaidx import Fasta, FastaIndexingError
     except ImportError:
         raise DataError("reading a genome needs pyfaidx; pip install 'labtune-expression[genome]'") from None
     try:
         return Fasta(str(path), as_raw=True)
-    except (FaidxException, OSError, ValueError) as error:
+    except (FastaIndexingError, OSError, ValueError) as error:
         raise DataError(f"{path}: the genome cannot be indexed ({' '.join(str(error).split())})") from None

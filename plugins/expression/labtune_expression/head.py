@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from labtune.builtin.heads import Pool, Pooling
 from labtune.errors import SettingsError
 from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged
@@ -26,8 +25,8 @@ class ValueHead(nn.Module):
         Of kind ``values``, one name an output.
     dropout
         On the pooled state.
-    pooling
-        As for the head ``sequence``.
+    queries
+        Learned queries that each pool the positions by attention.
     transform
         Scale on which the network learns; see :class:`labtune_expression.transforms.TargetTransform`.
     uncertainty
@@ -43,7 +42,7 @@ class ValueHead(nn.Module):
         labels: Labels,
         *,
         dropout: float = 0.1,
-        pooling: Pooling = "mean",
+        queries: int = 8,
         transform: Transform = "standardise",
         uncertainty: bool = False,
         members: int = 1,
@@ -53,10 +52,11 @@ class ValueHead(nn.Module):
             raise SettingsError(f"head.members is {members}, which does not divide the encoder's width of {width}")
         self.labels = labels
         self.uncertainty = uncertainty
-        self.pooling = Pool(width, pooling)
+        self.pooling = QueryPool(width, queries, members)
         self.dropout = nn.Dropout(dropout)
-        self.numbers = nn.Conv1d(width, members * len(labels.names), 1, groups=members)
-        self.log_variances = nn.Conv1d(width, members * len(labels.names), 1, groups=members) if uncertainty else None
+        columns = members * len(labels.names)
+        self.numbers = nn.Conv1d(queries * width, columns, 1, groups=members)
+        self.log_variances = nn.Conv1d(queries * width, columns, 1, groups=members) if uncertainty else None
         self.transform = TargetTransform(len(labels.names), transform)
         self.register_buffer(MEMBERS, torch.tensor(members), persistent=False)
         for layer in (self.numbers, self.log_variances):
@@ -75,7 +75,7 @@ class ValueHead(nn.Module):
         With ``uncertainty`` the logarithms of as many variances follow, on the transformed scale. The extras describe
         that scale.
         """
-        pooled = self.dropout(self.pooling(hidden, batch))[:, :, None]  # (B, C, 1)
+        pooled = self.dropout(self.pooling(hidden))[:, :, None]  # (B, Q C, 1)
         scale = {**self.transform.scale, MEMBERS: self.get_buffer(MEMBERS)}
         scores = self.numbers(pooled).float().view(len(batch), -1, len(self.labels.names))  # (B, M, L)
         columns = [restored(scores, scale).flatten(1)]
@@ -98,6 +98,35 @@ class ValueHead(nn.Module):
             Prediction(record.id, _plain(row), details={"standard_deviation": _plain(deviation)})
             for record, row, deviation in zip(batch.records, numbers, deviations, strict=True)
         ]
+
+
+class QueryPool(nn.Module):
+    """Pools the states of a record by several learned queries: each gives its own weights to the positions.
+
+    Parameters
+    ----------
+    width
+        C, of all members together.
+    queries
+        Q, for each member.
+    members
+        M, whose channels do not mix.
+    """
+
+    def __init__(self, width: int, queries: int, members: int) -> None:
+        super().__init__()
+        if queries < 1:
+            raise SettingsError(f"head.queries is {queries}; it starts at 1")
+        self.members = members
+        self.weights = nn.Conv1d(width, members * queries, 1, groups=members)
+
+    def forward(self, hidden: Ragged) -> Tensor:
+        """States ``(N, C)`` to ``(B, Q C)``, each member's part side by side."""
+        block, mask = hidden.padded()  # (B, T, C)
+        scores = self.weights(block.transpose(1, 2)).masked_fill(~mask[:, None], float("-inf"))  # (B, M Q, T)
+        weights = scores.softmax(-1).unflatten(1, (self.members, -1))  # (B, M, Q, T)
+        parts = block.unflatten(2, (self.members, -1)).transpose(1, 2)  # (B, M, T, C / M)
+        return (weights @ parts).flatten(1)
 
 
 def columns_of(output: Output, outputs: int) -> tuple[Tensor, Tensor | None]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from labtune import hookimpl
-from labtune.specs import Component, Labels, Task
-from labtune_expression.presets import SEQUENCE_PRESETS
+from labtune.specs import Component, Labels, Preset, Task
+from labtune_expression.presets import CELL_PRESETS, SAMPLE_PRESETS, SEQUENCE_PRESETS
 
 
 @hookimpl
@@ -25,6 +27,11 @@ def labtune_tokenizers() -> list[Component]:
             target="labtune_expression.tokenizers:SubwordTokenizer",
             summary="The vocabulary of a pre-trained nucleotide model.",
         ),
+        Component(
+            name="expression.genes",
+            target="labtune_expression.cells.tokenizer:GeneTokenizer",
+            summary="Normalised expression of the genes that vary most in the training data.",
+        ),
     ]
 
 
@@ -40,6 +47,11 @@ def labtune_encoders() -> list[Component]:
             name="expression.rotary",
             target="labtune_expression.rotary:RotaryEncoder",
             summary="Small transformer with rotary positions, from scratch.",
+        ),
+        Component(
+            name="expression.normalised",
+            target="labtune_expression.cells.encoder:FeatureEncoder",
+            summary="Compact network on the normalised expression of genes, from scratch.",
         ),
     ]
 
@@ -113,4 +125,34 @@ def labtune_tasks() -> list[Task]:
             options={"reader": {"target": "class"}},
             baseline="labtune_expression.baselines:fit_kmer_model",
         ),
+        _profiles(
+            name="expression.cell_type",
+            summary="The type of a cell, from its counts or log-normalised expression.",
+            presets=CELL_PRESETS,
+            reader={},
+        ),
+        _profiles(
+            name="expression.sample_class",
+            summary="The class of a sample, from any numbers of many genes or probes.",
+            presets=SAMPLE_PRESETS,
+            reader={"state": "any"},
+        ),
     ]
+
+
+def _profiles(name: str, summary: str, presets: tuple[Preset, ...], reader: dict[str, Any]) -> Task:
+    return Task(
+        name=name,
+        summary=summary,
+        reader="labtune_expression.cells.reading:read",
+        tokenizer="expression.genes",
+        head="sequence",
+        loss="cross_entropy",
+        metrics=("classification",),
+        labels=Labels(kind="classes"),
+        presets=presets,
+        examples="labtune_expression.cells.data:examples",
+        sample="labtune_expression.cells.data:sample",
+        options={"reader": reader},
+        baseline="labtune_expression.cells.baseline:fit_linear",
+    )

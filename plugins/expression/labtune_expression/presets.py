@@ -33,3 +33,34 @@ SEQUENCE_PRESETS = (
         settings={**_CONV, "encoder_options": {"strands": "forward"}},
     ),
 )
+
+_PROFILES = {
+    "encoder": "expression.normalised",
+    "epochs": 30,
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+    "head_learning_rate": 1e-3,
+    "dropout": 0.3,
+    "weight_decay": 0.05,
+    "precision": "float32",
+}
+
+CELL_PRESETS = (
+    Preset(
+        name="normalised", summary="Compact network on normalised expression; a minute on a CPU.", settings=_PROFILES
+    ),
+)
+SAMPLE_PRESETS = (
+    Preset(
+        name="regularised",
+        summary="A small network with strong regularisation, for tens of samples with thousands of probes.",
+        settings={
+            **_PROFILES,
+            "batch_size": 16,
+            "dropout": 0.5,
+            "weight_decay": 0.2,
+            "tokenizer": {"genes": 1000},
+            "encoder_options": {"genes": 1000, "width": 32},
+        },
+    ),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from transformers import EsmConfig, EsmModel
 
@@ -46,9 +47,10 @@ class RotaryEncoder(StrandEncoder):
             raise SettingsError(f"encoder_options.heads is {heads}, which does not divide the width of {width}")
         if vocabulary != len(LETTERS) and (self.both or shift):
             raise SettingsError("encoder_options.vocabulary is for k-mers, which need strands=forward and shift=0")
+        tokens = 2 * vocabulary if self.both else vocabulary  # letters of the reverse strand are tokens of their own
         config = EsmConfig(
-            vocab_size=vocabulary + 1,
-            pad_token_id=vocabulary,
+            vocab_size=tokens + 1,
+            pad_token_id=tokens,
             hidden_size=width,
             num_hidden_layers=layers,
             num_attention_heads=heads,
@@ -71,4 +73,5 @@ class RotaryEncoder(StrandEncoder):
 
     def encode(self, letters: Ragged, reverse: Tensor) -> Ragged:
         """Hidden states ``(N, C)`` of letter ids ``(N,)``."""
-        return self.network({"input_ids": letters})
+        rows = torch.repeat_interleave(reverse, letters.lengths).to(letters.values)
+        return self.network({"input_ids": letters.with_values(letters.values + rows * len(LETTERS))})

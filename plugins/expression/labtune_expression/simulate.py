@@ -39,7 +39,7 @@ def promoters(records: int, seed: int) -> Iterator[dict[str, str]]:
 
 
 def cells(seed: int) -> Iterator[dict[str, str]]:
-    """Yield rows of gene counts of 180 cells of three types from four donors.
+    """Yield rows of gene counts of 180 cells of three types.
 
     Counts are Poisson; the rate is 1, times 8 in the markers of the cell's type and 5 in housekeeping genes, times the
     cell's depth (log-normal of deviation 0.3).
@@ -53,5 +53,5 @@ def cells(seed: int) -> Iterator[dict[str, str]]:
         rates[[gene.startswith(name.upper()) for gene in genes]] = 8
         rates[-HOUSEKEEPING:] = 5
         counts = chance.poisson(rates * chance.lognormal(0, 0.3))
-        row = {"id": f"cell{number}", "cell_type": str(name), "donor": f"donor{number % 4 + 1}"}
+        row = {"id": f"cell{number}", "cell_type": str(name)}
         yield {**row, **dict(zip(genes, map(str, counts), strict=True))}

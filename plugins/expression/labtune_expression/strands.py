@@ -1,7 +1,7 @@
 """Encoders of DNA that read both strands, and see every sequence a little displaced while they train.
 
 Training reads one strand of each record, drawn anew in every step; prediction reads both and averages the hidden states
-of each position. Under a head that is linear in the average of the positions this is the average of the two strands'
+of each position. The network is told which strand it reads, because a promoter has a direction. Under a head that is linear in the average of the positions this is the average of the two strands'
 predictions (post-hoc conjoined, Zhou et al. 2022, doi:10.1093/bioinformatics/btac433).
 """
 
@@ -99,7 +99,9 @@ def turn(ragged: Ragged, reverse: Tensor) -> Ragged:
 def displace(letters: Ragged, amounts: Tensor) -> Ragged:
     """Move each record's letters to the right by ``amounts (B,)``; what comes in is N, what goes out is lost."""
     source = torch.arange(len(letters.values)) - torch.repeat_interleave(amounts, letters.lengths)
-    starts, ends = (torch.repeat_interleave(part, letters.lengths) for part in (letters.offsets[:-1], letters.offsets[1:]))
+    starts, ends = (
+        torch.repeat_interleave(part, letters.lengths) for part in (letters.offsets[:-1], letters.offsets[1:])
+    )
     inside = (source >= starts) & (source < ends)
     moved = letters.values[torch.where(inside, source, 0).to(letters.values.device)]
     return letters.with_values(moved.masked_fill(~inside.to(moved.device), UNKNOWN))

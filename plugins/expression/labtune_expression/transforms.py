@@ -18,7 +18,7 @@ from labtune.errors import DataError, SettingsError
 Transform = Literal["standardise", "log", "rank"]
 Scale = Mapping[str, Tensor]
 KNOTS = 257  # quantiles that stand for the distribution of the training targets
-STEEPEST = 1e-4  # smallest distance of neighbouring knots, as a share of their range: many targets may be equal
+STEEPEST = 1e-5  # smallest distance of neighbouring knots, as a share of their range: many targets may be equal
 
 
 class TargetTransform(nn.Module):

@@ -1,0 +1,1 @@
+"""Cells and samples: from the expression of many genes to a class."""

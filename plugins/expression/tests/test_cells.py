@@ -1,0 +1,180 @@
+"""Cells: what a matrix is, what is refused, and features worked by hand."""
+
+import logging
+
+import numpy as np
+import pytest
+from labtune_expression.cells.encoder import FeatureEncoder
+from labtune_expression.cells.profile import Genes, Profile
+from labtune_expression.cells.reading import read
+from labtune_expression.cells.states import detect_state
+from labtune_expression.cells.tokenizer import GeneTokenizer
+
+from labtune.errors import DataError, RunError, SettingsError
+from labtune.ragged import Ragged
+from labtune.specs import Labels, Record
+
+LABELS = Labels(kind="classes", names=("a", "b"))
+COUNTS = np.array([[3, 0, 1], [0, 2, 2], [5, 5, 0], [1, 0, 9]], dtype=np.float32)
+
+
+def cells(matrix=COUNTS, names=("G1", "G2", "G3"), state="counts"):
+    genes = Genes(tuple(names), state)
+    return [Record(f"c{row}", Profile.of(genes, values), "a", source=f"f:{row}") for row, values in enumerate(matrix)]
+
+
+def write_h5ad(path, matrix=COUNTS, sparse=True, **parts):
+    anndata = pytest.importorskip("anndata")
+    import pandas as pd
+    from scipy.sparse import csr_matrix
+
+    obs = pd.DataFrame({"cell_type": ["a", "b", "a", "b"], "donor": list("xxyy")}, index=[f"c{n}" for n in range(4)])
+    var = pd.DataFrame({"symbol": ["S1", "S2", "S3"]}, index=["G1", "G2", "G3"])
+    whole = anndata.AnnData(csr_matrix(matrix) if sparse else matrix, **{"obs": obs, "var": var, **parts})
+    whole.write_h5ad(path)
+    return path
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_h5ad_cells_come_in_order(tmp_path, sparse):
+    path = write_h5ad(tmp_path / "cells.h5ad", sparse=sparse)
+    records = list(read(path, labelled=True, group="donor", genes="symbol"))
+    assert [record.id for record in records] == ["c0", "c1", "c2", "c3"]
+    assert [record.target for record in records] == ["a", "b", "a", "b"]
+    assert [record.group for record in records] == ["x", "x", "y", "y"]
+    assert records[0].input.genes.names == ("S1", "S2", "S3")
+    assert records[0].input.genes.state == "counts"
+    for record, row in zip(records, COUNTS, strict=True):
+        dense = np.zeros(3)
+        dense[record.input.columns] = record.input.values
+        assert dense.tolist() == row.tolist()
+
+
+def test_h5ad_layers_and_raw_are_read_when_asked(tmp_path):
+    scaled = COUNTS - COUNTS.mean(0)
+    path = write_h5ad(tmp_path / "cells.h5ad", scaled, sparse=False, layers={"counts": COUNTS})
+    with pytest.raises(DataError, match="the matrix is scaled"):
+        list(read(path, labelled=False))
+    assert next(read(path, labelled=False, matrix="layers/counts")).input.genes.state == "counts"
+    assert next(read(path, labelled=False, state="any")).input.genes.state == "scaled"
+    with pytest.raises(DataError, match=r"no matrix 'layers/count'\. Did you mean 'layers/counts'"):
+        list(read(path, labelled=False, matrix="layers/count"))
+
+
+def test_a_file_on_its_side_is_told(tmp_path):
+    anndata = pytest.importorskip("anndata")
+    path = write_h5ad(tmp_path / "cells.h5ad")
+    turned = tmp_path / "turned.h5ad"
+    anndata.read_h5ad(path).T.write_h5ad(turned)
+    with pytest.raises(DataError, match="cells and genes are swapped"):
+        list(read(turned, labelled=True))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([np.nan, 1, 1], "missing"),
+        ([0, 0, 0], "cell 'c1'.* empty"),
+    ],
+)
+def test_impossible_cells_are_named(tmp_path, row, message):
+    path = write_h5ad(tmp_path / "cells.h5ad", np.array([[1, 2, 3], row, [1, 0, 1], [2, 2, 2]], dtype=np.float32))
+    with pytest.raises(DataError, match=message):
+        list(read(path, labelled=False))
+
+
+def test_table_of_cells(tmp_path, caplog):
+    path = tmp_path / "cells.csv"
+    path.write_text("id,cell_type,G1,G2\nx,a,1,0\ny,NA,2,2\nz,b,0,4\n")
+    with pytest.raises(DataError, match=r"cells.csv:3: cell 'y' has no label"):
+        list(read(path, labelled=True))
+    with caplog.at_level(logging.WARNING):
+        kept = list(read(path, labelled=True, unlabelled="skip"))
+    assert [record.id for record in kept] == ["x", "z"]
+    assert "1 cells without a label were skipped" in caplog.text
+    assert len(list(read(path, labelled=False))) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cell_type,G1,G1\na,1,2\n", "'G1' occurs twice"),
+        ("cell_type,G1,G2\na,1,x\n", "cells.csv:2: could not convert"),
+        ("cell_type,G1,G2\na,1\n", "2 fields where the header has 3"),
+        ("gene,c1,c2\nG1,1,2\n", "no column 'cell_type'.*one row a cell"),
+        ("cell_type,G1\n", "no cell below"),
+        ("cell_type,G1,G2\na,0.5,900\n", "neither counts nor log-normalised"),
+        ("cell_type,G1,G2\na,-1,3\n", "the matrix is scaled"),
+    ],
+)
+def test_damaged_tables_are_named(tmp_path, text, message):
+    path = tmp_path / "cells.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        list(read(path, labelled=True))
+
+
+def test_state_is_found_from_the_numbers():
+    assert detect_state(np.array([0, 3, 12.0]), "m") == "counts"
+    assert detect_state(np.array([0, 0.7, 4.2]), "m") == "log"
+    assert detect_state(np.array([-0.1, 2.0]), "m") == "scaled"
+
+
+def test_features_are_standardised_log_counts():
+    records = cells()
+    tokenizer = GeneTokenizer(None, LABELS, genes=5)
+    tokenizer.fit(records)
+    features = tokenizer(records).inputs["features"].values.numpy()
+    logs = np.log1p(COUNTS / COUNTS.sum(1, keepdims=True) * 10_000)
+    assert features.shape == (4, 5)
+    np.testing.assert_allclose(features[:, :3], (logs - logs.mean(0)) / logs.std(0), rtol=1e-4, atol=1e-5)
+    assert not features[:, 3:].any()
+
+
+def test_only_the_most_variable_genes_are_kept():
+    matrix = np.array([[1, 5.0, 2], [1, 0, 2.5], [1, 9, 2]], dtype=np.float32)
+    tokenizer = GeneTokenizer(None, LABELS, genes=1)
+    tokenizer.fit(cells(matrix, state="log"))
+    assert tokenizer.names == ("G2",)
+
+
+def test_genes_are_matched_by_name_and_missing_ones_count_as_average(caplog):
+    tokenizer = GeneTokenizer(None, LABELS, genes=3)
+    tokenizer.fit(cells(names=("ENSG01.4", "G2", "G3"), state="log"))
+    turned = cells(COUNTS[:, [1, 0]], names=("G2", "ENSG01.9"), state="log")
+    with caplog.at_level(logging.WARNING):
+        found = tokenizer(turned).inputs["features"].values.numpy()
+    expected = tokenizer(cells(names=("ENSG01", "G2", "G3"), state="log")).inputs["features"].values.numpy()
+    np.testing.assert_allclose(found[:, :2], expected[:, :2])
+    assert not found[:, 2].any()
+    assert "1 of the model's 3 genes are missing" in caplog.text
+
+
+def test_a_file_of_other_genes_is_refused():
+    tokenizer = GeneTokenizer(None, LABELS, genes=3)
+    tokenizer.fit(cells())
+    with pytest.raises(DataError, match=r"0 of the model's 3 genes \(0%\)"):
+        tokenizer(cells(names=("x", "y", "z")))
+
+
+def test_what_the_tokenizer_learned_comes_back():
+    first, second = GeneTokenizer(None, LABELS, genes=3), GeneTokenizer(None, LABELS, genes=3)
+    with pytest.raises(RunError, match="not seen training data"):
+        second(cells())
+    first.fit(cells())
+    second.restore(first.state())
+    records = cells()
+    assert (first(records).tokens.values == second(records).tokens.values).all()
+
+
+def test_equal_profiles_are_equal_inputs():
+    first, second = cells()[0].input, cells()[0].input
+    assert first == second
+    assert first != cells()[1].input
+
+
+def test_the_encoder_names_a_size_that_does_not_fit():
+    import torch
+
+    with pytest.raises(SettingsError, match=r"set encoder_options\.genes"):
+        FeatureEncoder(genes=4)({"features": Ragged.one_per_row(torch.zeros(2, 3))})
