@@ -24,6 +24,18 @@ def text(default: Any = "") -> Any:
     return _field(default, "a text", read)
 
 
+def texts() -> Any:
+    """Accept a list of texts, or one; it is empty by default."""
+
+    def read(value: Any) -> tuple[str, ...]:
+        values = (value,) if isinstance(value, str) else tuple(value)
+        if not all(isinstance(item, str) for item in values):
+            raise ValueError
+        return values
+
+    return _field((), "a list of texts", read)
+
+
 def choice(default: Any, *others: Any) -> Any:
     """Accept one of a few values, of which the first is the default."""
     choices = [default, *others]

@@ -160,7 +160,7 @@ def _conclude(
     predicted: Predicted,
 ) -> dict[str, Any]:
     """Score the predictions and write what the run leaves."""
-    found = evaluate(parts, catalog, predicted, splits.records, seed=settings.seed, coverage=settings.coverage)
+    found = evaluate(parts, catalog, predicted, splits.records, settings)
     findings = load_audit(folder.audit)
     found.sections += audit_sections(findings)
     metrics = _metrics(settings, splits, parts, tokenised, progress, found)
@@ -231,6 +231,7 @@ def _metrics(
         "judged": found.judged,
         "calibration": found.calibration,
         "conformal": found.conformal,
+        "slices": found.slices,
         "best_epoch": progress.best_epoch,
         "train": {
             "seconds": progress.seconds,

@@ -82,7 +82,8 @@ class Task:
         ``"module:attribute"`` of a function that returns ``{"train": Path, "valid": Path, "test": Path}`` of bundled
         files, used when a run is given no data.
     options
-        Per part (``reader``, ``tokenizer``, ``head``, ``loss``), keyword arguments that differ from the part's defaults.
+        Per part (``reader``, ``tokenizer``, ``head``, ``loss``), keyword arguments that differ from the part's
+        defaults.
     baseline
         ``"module:attribute"`` of ``fit(records, labels)``, which returns a function from records to predictions. The
         core's majority class or mean is used when empty.
@@ -92,7 +93,8 @@ class Task:
     slices
         Names of slice functions, ``{"length": "module:attribute"}``; each maps a record to the name of its slice.
     views
-        ``"module:attribute"`` of functions ``view(predictions, records, labels)`` that each return a section of the report.
+        ``"module:attribute"`` of functions ``view(predictions, records, labels)`` that each return sections of the
+        report.
     """
 
     name: str

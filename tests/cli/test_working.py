@@ -55,10 +55,11 @@ def ran(replace, demo):
 def test_run_hands_over_the_settings(ran, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = "--train a.csv --test b.csv --encoder minilm --method lora --bits 4 --epochs 5 --seed 6 --split random"
-    more = "--checkpoint-every 7 --preset large --set loss.gamma=2 --set clip=0 --out here --resume"
+    more = "--coverage 0.8 --slice donor --slice batch --checkpoint-every 7 --preset large --set loss.gamma=2 --set clip=0 --out here --resume"
     assert main(["run", "demo.words", *words.split(), *more.split()]) == 0
     [call] = ran
     settings = call["settings"]
+    assert (settings.coverage, settings.slices) == (0.8, ("donor", "batch"))
     assert settings.data == {"train": str(tmp_path / "a.csv"), "test": str(tmp_path / "b.csv")}
     assert (settings.encoder, settings.method, settings.bits, settings.epochs) == ("minilm", "lora", 4, 5)
     assert (settings.seed, settings.split, settings.checkpoint_every, settings.preset) == (6, "random", 7, "large")
@@ -123,16 +124,16 @@ def test_launch_runs_the_command_in_every_process(words, code, capfd):
 def test_predict(replace, capsys):
     calls = []
 
-    def predict_file(run, file, out):
-        calls.append((run, file, out))
+    def predict_file(run, file, out, *, coverage):
+        calls.append((run, file, out, coverage))
         return {"out": "p.jsonl", "records": 12, "seconds": 0.123456}
 
     replace("labtune.deploy.predictor", predict_file=predict_file)
     assert main(["predict", "run", "new.csv"]) == 0
     assert capsys.readouterr().out.splitlines() == ["out      p.jsonl", "records  12", "seconds  0.123"]
-    assert main(["predict", "run", "new.csv", "-o", "p.jsonl", "--json"]) == 0
+    assert main(["predict", "run", "new.csv", "-o", "p.jsonl", "--coverage", "0.8", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"out": "p.jsonl", "records": 12, "seconds": 0.123456}
-    assert calls == [(Path("run"), Path("new.csv"), None), (Path("run"), Path("new.csv"), Path("p.jsonl"))]
+    assert calls == [(Path("run"), Path("new.csv"), None, None), (Path("run"), Path("new.csv"), Path("p.jsonl"), 0.8)]
 
 
 def test_evaluate(replace, capsys):

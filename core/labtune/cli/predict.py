@@ -16,6 +16,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="records in the task's format; labels are not needed")
     parser.add_argument("-o", "--out", metavar="FILE", type=Path, help="FILE.predictions.jsonl by default")
     add_processes(parser)
+    parser.add_argument("--coverage", metavar="SHARE", type=float, help="of sets and intervals, if not the run's own")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")
     parser.set_defaults(work=work)
 
@@ -26,7 +27,7 @@ def work(arguments: argparse.Namespace) -> int:
         return launch(arguments.processes, arguments.argv, advice="predict again")
     from labtune.deploy.predictor import predict_file
 
-    summary = predict_file(arguments.run, arguments.file, arguments.out)
+    summary = predict_file(arguments.run, arguments.file, arguments.out, coverage=arguments.coverage)
     if not is_first_process():
         return 0
     if arguments.json:

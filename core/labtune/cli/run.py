@@ -15,7 +15,7 @@ from labtune.resuming import choose_settings
 from labtune.settings import DATA_FILES
 from labtune.training.interrupts import how_to_go_on
 
-SETTINGS = ("preset", "encoder", "method", "bits", "epochs", "seed", "split", "checkpoint_every")
+SETTINGS = ("preset", "encoder", "method", "bits", "epochs", "seed", "split", "checkpoint_every", "coverage")
 
 
 def add(subparsers: Subparsers) -> None:
@@ -39,6 +39,10 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--seed", help="of every random choice")
     parser.add_argument("--split", help="how one file becomes three: stratified, …")
     parser.add_argument("--checkpoint-every", metavar="STEPS", help="0, the default: after every epoch")
+    parser.add_argument("--coverage", metavar="SHARE", help="of the sets and intervals of predictions; 0 makes none")
+    parser.add_argument(
+        "--slice", metavar="COLUMN", action="append", help="score the values of this column on their own, too"
+    )
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="any setting, such as loss.gamma=2"
     )
@@ -70,7 +74,8 @@ def work(arguments: argparse.Namespace) -> int:
 
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
     files = {name: getattr(arguments, name) for name in DATA_FILES if getattr(arguments, name)}
-    return {name: getattr(arguments, name) for name in SETTINGS} | ({"data": files} if files else {})
+    chosen = {name: getattr(arguments, name) for name in SETTINGS} | {"slices": arguments.slice}
+    return chosen | ({"data": files} if files else {})
 
 
 def _tell(folder: Path, metrics: Mapping[str, Any], *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from labtune.catalog import resolve
 from labtune.data.dataset import load_records, sha256_of
 from labtune.data.labels import check_labels, resolve_labels
 from labtune.data.splitting import PARTS, split_hash, split_records
-from labtune.errors import DataError, SettingsError
+from labtune.errors import DataError, SettingsError, nearest
 from labtune.settings import Settings
 from labtune.specs import Labels, Record, Task
 
@@ -49,12 +49,13 @@ def load_splits(task: Task, settings: Settings) -> Splits:
     Raises
     ------
     DataError
-        If a file cannot be used, or a label occurs that training data never had.
+        If a file cannot be used, a label occurs that training data never had, or there is no column to slice by.
     SettingsError
         If there is validation or test data but nothing to train on.
     """
     files = _files(task, settings)
     records = {part: load_records(task, path, labelled=True, options=settings.reader) for part, path in files.items()}
+    _check_columns(settings.slices, records)
     records = _complete(records, settings, task)
     files = {part: files.get(part, files["train"]) for part in records}
     labels = resolve_labels(task.labels, records["train"])
@@ -68,6 +69,14 @@ def load_splits(task: Task, settings: Settings) -> Splits:
         fingerprint=split_hash(records),
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _check_columns(columns: Sequence[str], records: Mapping[str, list[Record]]) -> None:
+    """Find out before training that a column to slice by is not there."""
+    known = {column for some in records.values() for record in some for column in record.columns}
+    for column in columns:
+        if column not in known:
+            raise DataError(f"no column {column!r} to slice by. {nearest(column, known)}")
 
 
 def _files(task: Task, settings: Settings) -> dict[str, Path]:

@@ -23,7 +23,7 @@ from labtune.inference import predict
 from labtune.parts import Parts, load_parts
 from labtune.predictions import prediction_json
 from labtune.processes import rank, start, told_of_losses
-from labtune.settings import Settings
+from labtune.settings import Layer, Settings, read_setting
 from labtune.specs import Prediction, Record
 
 CHUNK = 4096  # records in memory at once
@@ -49,6 +49,21 @@ class Predictor:
     parts: Parts
     device: str = "cpu"
     confidence: Confidence = field(default_factory=Confidence)
+
+    def at(self, coverage: float) -> Predictor:
+        """Return the same predictor with sets and intervals of another coverage; 0 makes none.
+
+        Raises
+        ------
+        SettingsError
+            If it is not a share below 1.
+        RunError
+            If the run keeps no thresholds for it.
+        """
+        settings = replace(self.settings, coverage=read_setting("coverage", Layer("coverage", {"coverage": coverage})))
+        if settings.coverage and self.confidence.conformal is not None:
+            self.confidence.conformal.at(settings.coverage)
+        return replace(self, settings=settings)
 
     def predict(self, inputs: Iterable[Any]) -> list[Prediction]:
         """Predict inputs in the form of the task (texts, lists of words, sequences, …) or records.
@@ -95,7 +110,9 @@ def load(run: str | Path, *, catalog: Catalog | None = None) -> Predictor:
     return Predictor(settings, replace(parts, model=model), str(accelerator.device), confidence)
 
 
-def predict_file(run: str | Path, file: str | Path, out: str | Path | None = None) -> dict[str, Any]:
+def predict_file(
+    run: str | Path, file: str | Path, out: str | Path | None = None, *, coverage: float | None = None
+) -> dict[str, Any]:
     """Predict a file, labelled or not, to JSON lines in its order; several processes share every chunk.
 
     Parameters
@@ -106,6 +123,8 @@ def predict_file(run: str | Path, file: str | Path, out: str | Path | None = Non
         In any format that the task reads.
     out
         File to write; ``FILE.predictions.jsonl`` beside the input by default.
+    coverage
+        Of the sets and intervals, if not the run's own; 0 makes none.
 
     Returns
     -------
@@ -115,6 +134,8 @@ def predict_file(run: str | Path, file: str | Path, out: str | Path | None = Non
     target = Path(out) if out else Path(file).with_name(f"{Path(file).name}.predictions.jsonl")
     with told_of_losses("predict again"):
         predictor = load(run)
+        if coverage is not None:
+            predictor = predictor.at(coverage)
         reader, options = predictor.parts.task.reader, predictor.settings.reader
         records = call_target(reader, Path(file), what="reader option", labelled=False, **options)
         began = time.perf_counter()

@@ -22,11 +22,13 @@ from labtune.evaluation.confidence import Confidence
 from labtune.evaluation.conformal import LEVELS, calibrate, realised
 from labtune.evaluation.scoring import score
 from labtune.evaluation.sections import Section
+from labtune.evaluation.slices import score_slices, slice_sections, slices_json, slicings
 from labtune.evaluation.views import default_views
 from labtune.inference import predict
 from labtune.parts import Parts
 from labtune.processes import from_first
 from labtune.protocols import Batch
+from labtune.settings import Settings
 from labtune.specs import Labels, Prediction, Record
 
 Scores = dict[str, dict[str, float | None]]
@@ -45,6 +47,7 @@ class Evaluation:
     speed: dict[str, float] = field(default_factory=dict)
     confidence: Confidence = field(default_factory=Confidence)
     calibration: dict[str, Any] = field(default_factory=dict)
+    slices: dict[str, Any] = field(default_factory=dict)
     conformal: dict[str, Any] = field(default_factory=dict)
 
 
@@ -85,12 +88,10 @@ def evaluate(
     catalog: Catalog,
     predicted: Predicted,
     records: Mapping[str, Sequence[Record]],
-    *,
-    seed: int,
-    coverage: float,
+    settings: Settings,
 ) -> Evaluation:
-    """Score validation and test data, and the task's baseline on the last of them."""
-    found = Evaluation()
+    """Score validation and test data; on the last of them also the task's baseline, slices and confidence."""
+    found, seed = Evaluation(), settings.seed
     for part, (predictions, seconds) in predicted.parts.items():
         found.predictions = predictions
         found.speed = {"seconds": seconds, "records_per_second": len(predictions) / max(seconds, 1e-9)}
@@ -101,8 +102,17 @@ def evaluate(
         simple = fit_baseline(parts.task, catalog, records["train"], parts.labels)
         found.baseline = score(parts.metrics, simple(judged), judged, seed=seed)
         found.sections = build_sections(parts, found.predictions, judged)
-        _judge_confidence(found, predicted, records, parts.labels, coverage, seed)
+        _judge_slices(found, parts, judged, settings)
+        _judge_confidence(found, predicted, records, parts.labels, settings.coverage, seed)
     return found
+
+
+def _judge_slices(found: Evaluation, parts: Parts, judged: Sequence[Record], settings: Settings) -> None:
+    """Score the slices of the judged data."""
+    named = slicings(parts.task, settings.slices, judged)
+    sliced = score_slices(parts.metrics[0], found.predictions, judged, named, seed=settings.seed)
+    found.slices = slices_json(sliced)
+    found.sections += slice_sections(sliced, found.scores[found.judged])
 
 
 def _judge_confidence(

@@ -17,7 +17,10 @@ from labtune.folder import RunFolder
 ABSENT: Mapping[str, Any] = {
     "preset": "",
     "monitor": "",
-    **{key: {} for key in ("test", "valid", "baseline", "train", "predict", "data")},
+    **{
+        key: {}
+        for key in ("test", "valid", "baseline", "train", "predict", "data", "slices", "calibration", "conformal")
+    },
     "warnings": [],
     "best_epoch": None,
 }

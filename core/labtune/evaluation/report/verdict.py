@@ -119,11 +119,23 @@ def _caveats(run: RunContent) -> Iterator[str]:
     records = data.get(run.judged_on, {}).get("records")
     if records is not None and records < SMALL:
         yield f"only {count(records, f'{SPLITS[run.judged_on]} record')}, so the score may differ much on others"
+    yield from _gaps(run)
     yield from _unseen(run)
     yield from _losses(data)
     warnings = run.metrics["warnings"]
     if warnings:
         yield f"{count(len(warnings), 'warning')} on the data, listed under Data"
+
+
+def _gaps(run: RunContent) -> Iterator[str]:
+    """Slices that differ by more than chance."""
+    for name, sliced in run.metrics["slices"].items():
+        if sliced["beyond_chance"]:
+            best, worst = (sliced["slices"][sliced[end]]["value"] for end in ("best", "worst"))
+            yield (
+                f"it is not equally good everywhere: {label(sliced['score'])} {score(best)} on {sliced['best']} but "
+                f"{score(worst)} on {sliced['worst']} (by {name}, beyond chance)"
+            )
 
 
 def _unseen(run: RunContent) -> Iterator[str]:
