@@ -1,0 +1,27 @@
+"""What tests of proteins share: no network, the real data when it is there, and a vocabulary."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
+
+import pytest
+
+from labtune_protein.vocabulary import build
+
+
+@pytest.fixture(scope="session")
+def bio():
+    """The folder of real biological data; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("LABTUNE_DATA", Path(__file__).parents[4] / "shared" / "data")) / "bio"
+    if not folder.is_dir():
+        pytest.skip("no real data here: set LABTUNE_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vocabulary():
+    """The vocabulary of protein.mini."""
+    return build()
