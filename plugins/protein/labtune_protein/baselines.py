@@ -41,7 +41,7 @@ def fit_window(records: Sequence[Record], labels: Labels) -> Baseline:
     rows = np.flatnonzero(truth >= 0)
     if len(np.unique(truth[rows])) == 1:
         return _always(labels, int(truth[rows[0]]))
-    model = SGDClassifier(loss="log_loss", alpha=1e-5, average=True, max_iter=10, random_state=0)
+    model = SGDClassifier(loss="log_loss", alpha=1e-5, average=True, max_iter=10, tol=None, random_state=0)
     model.fit(features[rows], truth[rows])
 
     def predict(record: Record) -> Prediction:

@@ -28,6 +28,11 @@ PRESETS = (
         settings={**MINI, "encoder": "facebook/esm2_t6_8M_UR50D", "method": "lora", "learning_rate": 1e-3},
     ),
 )
+VARIANTS = Preset(
+    name="variants",
+    summary="Variants of one protein, all of its length: a weight for every position.",
+    settings={**MINI, "epochs": 30, "head": {"name": "protein.sites"}, "head_learning_rate": 5e-3},
+)
 CRF = Preset(
     name="crf",
     summary="The bundled encoder, and the likeliest chain of states.",
@@ -77,7 +82,12 @@ def labtune_heads() -> list[Component]:
             name="protein.pairs",
             target="labtune_protein.pairs.head:PairHead",
             summary="Pairs of residues: learned attention maps and dilated convolutions.",
-        )
+        ),
+        Component(
+            name="protein.sites",
+            target="labtune_protein.sites:SitesHead",
+            summary="One prediction for a variant, with weights for every position.",
+        ),
     ]
 
 
@@ -174,7 +184,6 @@ def _sequence_tasks() -> list[Task]:
         "reader": "labtune_protein.reading:read_sequences",
         "tokenizer": "protein.sequences",
         "head": "sequence",
-        "presets": PRESETS,
         "similarity": SIMILARITY,
         "slices": SLICES,
     }
@@ -185,6 +194,7 @@ def _sequence_tasks() -> list[Task]:
             loss="mse",
             metrics=("regression",),
             labels=Labels(kind="values"),
+            presets=(*PRESETS, VARIANTS),
             options={"reader": {"target": "value"}},
             examples="labtune_protein.data:value_examples",
             sample="labtune_protein.data:sequence_sample",
@@ -197,6 +207,7 @@ def _sequence_tasks() -> list[Task]:
             loss="cross_entropy",
             metrics=("classification",),
             labels=Labels(kind="classes"),
+            presets=PRESETS,
             options={"reader": {"target": "class"}},
             examples="labtune_protein.data:class_examples",
             sample="labtune_protein.data:sequence_sample",
@@ -209,6 +220,7 @@ def _sequence_tasks() -> list[Task]:
             loss="binary_cross_entropy",
             metrics=("multilabel",),
             labels=Labels(kind="multilabel"),
+            presets=PRESETS,
             examples="labtune_protein.data:set_examples",
             **shared,
         ),

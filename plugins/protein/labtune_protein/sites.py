@@ -1,0 +1,51 @@
+"""A head for sets of variants, in which a position means the same in every sequence."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from labtune.builtin.heads import SequenceHead
+from labtune.protocols import Batch, Output
+from labtune.ragged import Ragged
+from labtune.specs import Labels
+
+
+class SitesHead(SequenceHead):
+    """Adds a weight vector for every position to the head that pools.
+
+    What a substitution does depends on where it is, and a pooled state has forgotten where. The output is that of
+    :class:`labtune.builtin.heads.SequenceHead` plus the sum over positions p of ``<w_p, h_p>``, with states that are
+    normalised. On states that only tell letters apart this is linear regression on one-hot letters. The weights start
+    at zero.
+
+    Parameters
+    ----------
+    width
+        C, the encoder's width.
+    labels
+        Of kind ``classes``, ``multilabel`` or ``values``.
+    positions
+        Of longer sequences the further ones share the last weights.
+    dropout
+        On the states.
+    """
+
+    def __init__(self, width: int, labels: Labels, *, positions: int = 512, dropout: float = 0.1) -> None:
+        super().__init__(width, labels, dropout=dropout)
+        self.positions = positions
+        self.norm = nn.LayerNorm(width)
+        self.weights = nn.Parameter(torch.zeros(positions, width, len(labels.names)))
+
+    def forward(self, hidden: Ragged, batch: Batch) -> Output:
+        """Hidden states ``(N, C)`` to logits ``(B, L)``."""
+        pooled = self.linear(self.dropout(self.hidden_layer(self.pooling(hidden, batch)))).float()
+        return Output(Ragged.one_per_row(self.scale(pooled + self._by_site(hidden))))
+
+    def _by_site(self, hidden: Ragged) -> Tensor:
+        """Sum of each record's states, weighted by position: ``(B, L)``."""
+        starts = torch.repeat_interleave(hidden.offsets[:-1], hidden.lengths)
+        place = (torch.arange(len(starts)) - starts).clamp(max=self.positions - 1).to(hidden.values.device)
+        states = self.dropout(self.norm(hidden.values.float()))  # (N, C)
+        told = torch.einsum("nc,ncl->nl", states, self.weights[place])
+        return hidden.with_values(told).sum() / hidden.values.shape[1] ** 0.5
