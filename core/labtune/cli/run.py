@@ -37,7 +37,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--bits", help="storage of the frozen weights: 32, 16, 8 or 4")
     parser.add_argument("--epochs", help="passes over the training data")
     parser.add_argument("--seed", help="of every random choice")
-    parser.add_argument("--split", help="how one file becomes three: stratified, …")
+    parser.add_argument("--split", help="how one file becomes three: stratified, …, or cv:5x10 for 10 times 5 folds")
     parser.add_argument("--checkpoint-every", metavar="STEPS", help="0, the default: after every epoch")
     parser.add_argument("--coverage", metavar="SHARE", help="of the sets and intervals of predictions; 0 makes none")
     parser.add_argument(
@@ -83,4 +83,5 @@ def _tell(folder: Path, metrics: Mapping[str, Any], *, as_json: bool) -> None:
         print_json({"run": str(folder), **metrics})
         return
     print_scores(metrics.get("test") or metrics.get("valid") or {}, metrics.get("baseline"))
-    print(f"report: {folder / 'report.html'}")
+    report = folder / "report.html"
+    print(f"report: {report}" if report.exists() else f"folder: {folder}")

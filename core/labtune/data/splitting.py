@@ -48,7 +48,8 @@ def split_records(
         labels count as their rarest, the first step of Sechidis et al. 2011, doi:10.1007/978-3-642-23808-6_10);
         ``group``: random, and every record must have a group; ``time:COLUMN``: the newest for testing;
         ``column:COLUMN``: as the file says (train, valid, test); ``identity:SHARE``: random, and inputs that are this
-        much alike by the task's own similarity stay together, as do those that are alike to a third one.
+        much alike by the task's own similarity stay together, as do those that are alike to a third one;
+        ``fold:K:I``: fold I of K, from 0, for testing, and of the rest so much for validation as the fractions say.
     fractions
         Shares of the three parts, which sum to one. Not used by ``column``.
     seed
@@ -182,6 +183,18 @@ def _column(records: Sequence[Record], argument: str, fractions: Sequence[float]
     return part_of
 
 
+def _fold(records: Sequence[Record], argument: str, fractions: Sequence[float], seed: int) -> Assignment:
+    """Test one fold; see :func:`fold_of`."""
+    count, _, index = argument.partition(":")
+    if not (count.isdecimal() and index.isdecimal() and int(index) < int(count)):
+        raise SettingsError(f"split 'fold:{argument}' is not of the form fold:K:I with I below K, such as fold:5:0")
+    fold = fold_of(records, int(count), seed)
+    rest = [row for row, number in enumerate(fold) if number != int(index)]
+    shares = [fractions[0] / (fractions[0] + fractions[1]), fractions[1] / (fractions[0] + fractions[1])]
+    inner = _fill(_stratify([records[row] for row in rest]), shares, seed)
+    return {row: PARTS.index("test") for row in range(len(records))} | {rest[row]: part for row, part in inner.items()}
+
+
 # Another way to split is another line here; what follows the colon in its name reaches it as argument.
 MODES: dict[str, Mode] = {
     "random": _random,
@@ -189,6 +202,7 @@ MODES: dict[str, Mode] = {
     "group": _group,
     "time": _time,
     "column": _column,
+    "fold": _fold,
 }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ class Sliced:
     slices
         Interval and number of records of each slice, the most records first.
     best, worst
-        Slices, of those with a score; empty when there are fewer than two.
+        Of the slices with a score and ``SMALL`` records; empty when there are fewer than two.
     gap, p
         Between them, and the chance of such a gap between slices drawn at random.
     beyond_chance
@@ -109,11 +110,16 @@ def _score(
         rows = [row for row, other in enumerate(slices) if other == slice_]
         some = [predictions[row] for row in rows], [records[row] for row in rows]
         scored[slice_] = bootstrap(metric, *some, seed=seed)[score], count
-    ranked = sorted((-value if smaller else value, s) for s, ((value, *_), _) in scored.items() if value == value)
+    ranked = sorted(
+        (-interval.value if smaller else interval.value, slice_)
+        for slice_, (interval, count) in scored.items()
+        if count >= SMALL and math.isfinite(interval.value)
+    )
     if len(ranked) < 2:
         return Sliced(name, score, scored)
     gap = ranked[-1][0] - ranked[0][0]
-    p = _chance(metric, predictions, records, slices, gap, seed)
+    compared = {slice_ for _, slice_ in ranked}
+    p = _chance(metric, predictions, records, slices, compared, gap, seed)
     return Sliced(name, score, scored, ranked[-1][1], ranked[0][1], gap, p, p * slicings < LEVEL)
 
 
@@ -122,6 +128,7 @@ def _chance(
     predictions: Sequence[Prediction],
     records: Sequence[Record],
     slices: Sequence[str],
+    compared: Collection[str],
     gap: float,
     seed: int,
 ) -> float:
@@ -137,16 +144,16 @@ def _chance(
     units = groups if (of_group[groups] == slice_of).all() else np.arange(len(records))
     of_unit = of_group if units is groups else slice_of
     generator = np.random.default_rng(seed)
-    gap_of = _gap_function(metric, predictions, records, len(numbers))
+    gap_of = _gap_function(metric, predictions, records, [numbers[name] for name in compared])
     repeats = PERMUTATIONS if isinstance(metric, AdditiveMetric) else RECOMPUTED
     gaps = [gap_of(generator.permutation(of_unit)[units]) for _ in range(repeats)]
     return (1 + sum(other >= gap - 1e-12 for other in gaps)) / (1 + repeats)
 
 
 def _gap_function(
-    metric: Metric, predictions: Sequence[Prediction], records: Sequence[Record], count: int
+    metric: Metric, predictions: Sequence[Prediction], records: Sequence[Record], compared: Sequence[int]
 ) -> Callable[[NDArray[np.int64]], float]:
-    """From the slice of each record ``(R,)`` to the gap between the best and the worst slice."""
+    """From the slice of each record ``(R,)`` to the gap between the best and the worst of the slices compared."""
     score = metric.monitor.removeprefix("-")
     if isinstance(metric, AdditiveMetric):
         parts = metric.parts(predictions, records)  # (R, K)
@@ -154,14 +161,13 @@ def _gap_function(
             additive = metric
 
             def summed(slice_of: NDArray[np.int64]) -> float:
-                totals = np.zeros((count, parts.shape[1]))
-                np.add.at(totals, slice_of, parts)
+                totals = np.stack([parts[slice_of == number].sum(0) for number in compared])
                 return _range(additive.scores(totals)[score])
 
             return summed
 
     def scored(slice_of: NDArray[np.int64]) -> float:
-        rows = [np.flatnonzero(slice_of == number).tolist() for number in range(count)]
+        rows = [np.flatnonzero(slice_of == number).tolist() for number in compared]
         values = [metric([predictions[row] for row in some], [records[row] for row in some])[score] for some in rows]
         return _range(np.array(values))
 
