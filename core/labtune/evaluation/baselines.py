@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +26,19 @@ def fitter(task: Task) -> Fit:
     """How a task's baseline is fitted."""
     fit: Fit = resolve(task.baseline) if task.baseline else majority_or_mean
     return fit
+
+
+def baseline_name(task: Task, labels: Labels) -> str:
+    """Say in a few words what the baseline is: the first sentence of the task's own, or the answer of the core's."""
+    if task.baseline:
+        sentence = (inspect.getdoc(resolve(task.baseline)) or task.baseline).split("\n\n")[0]
+        return " ".join(sentence.split()).rstrip(".")
+    return {
+        "classes": "Always the most frequent class",
+        "multilabel": "Always the labels that at least half of the records have",
+        "values": "Always the mean",
+        "spans": "Never a span",
+    }[labels.kind]
 
 
 def majority_or_mean(records: Sequence[Record], labels: Labels) -> Baseline:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from labtune.errors import RunError
 from labtune.evaluation.calibration import Temperature
 from labtune.evaluation.conformal import Conformal, mark
+from labtune.evaluation.sections import Section, Table
 from labtune.folder import write_json
 from labtune.specs import Labels, Prediction
 
@@ -65,3 +67,24 @@ class Confidence:
             return cls(Temperature(**content["temperature"]), conformal)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{path}: the calibration cannot be read; the run folder is damaged") from error
+
+
+def coverage_sections(found: Mapping[str, Any]) -> list[Section]:
+    """Show what :func:`labtune.evaluation.conformal.realised` measured; nothing where nothing was."""
+    if not found:
+        return []
+    value, low, high = (found["realised"][end] for end in ("value", "low", "high"))
+    rows = [
+        ["promised", found["target"]],
+        ["realised on test data", value],
+        ["95% interval of it", f"{low:.3f} to {high:.3f}"],
+        ["answered without abstaining", found["answered"]],
+        *([name.replace("_", " "), found[name]] for name in ("mean_set_size", "width") if _is_number(found.get(name))),
+        ["validation records calibrated on", found["calibrated_on"]],
+    ]
+    note = f"Coverage: how often {found['meaning']}. It holds on average over records like the validation records."
+    return [Table("Coverage", ("", "value"), rows, note)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from labtune.catalog import Catalog, resolve
-from labtune.evaluation.baselines import fit_baseline
+from labtune.evaluation.baselines import baseline_name, fit_baseline
 from labtune.evaluation.calibration import (
     Temperature,
     calibration_scores,
@@ -18,7 +18,7 @@ from labtune.evaluation.calibration import (
     decisions,
     fit_temperature,
 )
-from labtune.evaluation.confidence import Confidence
+from labtune.evaluation.confidence import Confidence, coverage_sections
 from labtune.evaluation.conformal import LEVELS, calibrate, realised
 from labtune.evaluation.scoring import score
 from labtune.evaluation.sections import Section
@@ -41,6 +41,7 @@ class Evaluation:
 
     scores: dict[str, Scores] = field(default_factory=dict)
     baseline: Scores = field(default_factory=dict)
+    baseline_name: str = ""
     judged: str = ""
     predictions: list[Prediction] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
@@ -101,6 +102,7 @@ def evaluate(
         judged = records[found.judged]
         simple = fit_baseline(parts.task, catalog, records["train"], parts.labels)
         found.baseline = score(parts.metrics, simple(judged), judged, seed=seed)
+        found.baseline_name = baseline_name(parts.task, parts.labels)
         found.sections = build_sections(parts, found.predictions, judged)
         _judge_slices(found, parts, judged, settings)
         _judge_confidence(found, predicted, records, parts.labels, settings.coverage, seed)
@@ -135,6 +137,7 @@ def _judge_confidence(
         found.predictions = found.confidence.mark(found.predictions, labels, coverage)
         if found.judged == "test":  # on validation data it holds by construction
             found.conformal = realised(found.predictions, judged, labels, conformal, coverage, seed=seed)
+            found.sections += coverage_sections(found.conformal)
 
 
 def build_sections(parts: Parts, predictions: Sequence[Prediction], records: Sequence[Record]) -> list[Section]:

@@ -17,6 +17,7 @@ from labtune.folder import RunFolder
 ABSENT: Mapping[str, Any] = {
     "preset": "",
     "monitor": "",
+    "baseline_name": "",
     **{
         key: {}
         for key in ("test", "valid", "baseline", "train", "predict", "data", "slices", "calibration", "conformal")

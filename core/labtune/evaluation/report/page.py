@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from labtune.evaluation.report import plots, words
@@ -45,12 +45,12 @@ def write_report(run: Path) -> Path:
 
 def render(run: RunContent) -> str:
     """Return the page as HTML."""
-    environment = _environment()
+    templates = environment()
     folder, again = shlex.quote(f"{run.name}/run.toml"), shlex.quote(f"{run.name}-again")
-    return environment.get_template("report.html.j2").render(
+    return templates.get_template("report.html.j2").render(
         run=run,
         verdict=judge(run),
-        style=Markup(environment.get_template("style.css").render()),  # noqa: S704 our own file
+        style=Markup(templates.get_template("style.css").render()),  # noqa: S704 our own file
         findings=[section for section in run.sections if not isinstance(section, Examples)],
         examples=[section for section in run.sections if isinstance(section, Examples)],
         curves=learning_curves(run),
@@ -60,17 +60,18 @@ def render(run: RunContent) -> str:
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("labtune.evaluation.report"),
+def environment(*packages: str) -> Environment:
+    """Return the templates of the report, and those of further packages before them."""
+    templates = Environment(
+        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "labtune.evaluation.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(plots=plots, words=words, shades=shades, kind=lambda section: type(section).__name__)
-    environment.filters["image"] = image
-    return environment
+    templates.globals.update(plots=plots, words=words, shades=shades, kind=lambda section: type(section).__name__)
+    templates.filters["image"] = image
+    return templates
 
 
 def image(svg: str) -> str:
