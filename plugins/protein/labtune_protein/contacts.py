@@ -63,7 +63,7 @@ def read_contacts(path: Path, *, labelled: bool, bins: Sequence[float] = (CUTOFF
 
 def contact_record(chain: Chain, name: str, bins: Sequence[float], source: str) -> Record:
     """Make the record of a chain; ``name`` is its id, and without bins it has no target."""
-    resolved = "".join("01"[int(known)] for known in chain.resolved)
+    resolved = chain.resolved_text()
     target = find_contacts(chain, bins) if bins else None
     return Record(name, chain.sequence, target, columns={"resolved": resolved}, source=source)
 
@@ -81,8 +81,8 @@ def find_contacts(chain: Chain, bins: Sequence[float]) -> list[Span]:
 
 
 def bin_names(bins: Sequence[float]) -> list[str]:
-    """Name the bins: ``contact``, then ``below_12`` and so on."""
-    return [CONTACT, *(f"below_{edge:g}" for edge in bins[1:])]
+    """Name the bins: ``contact``, then ``within_12.0`` and so on, so that their names sort by distance."""
+    return [CONTACT, *(f"within_{edge:04.1f}" for edge in bins[1:])]
 
 
 def _structures(path: Path, bins: Sequence[float]) -> Iterator[Record]:

@@ -236,7 +236,7 @@ def _contact() -> Task:
         head="protein.pairs",
         loss="protein.pairs",
         metrics=("protein.contacts",),
-        labels=Labels(kind="spans", names=("contact",)),
+        labels=Labels(kind="spans"),
         presets=tuple(
             Preset(name=preset.name, summary=preset.summary, settings={**preset.settings, "batch_tokens": 1024})
             for preset in PRESETS

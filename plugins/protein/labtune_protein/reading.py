@@ -79,7 +79,7 @@ def read_residues(
     path
         FASTA, with the labels as ``TARGET=`` and ``MASK=`` in its headers (biotrainer), or in files beside it:
         ``NAME.sequences.fasta`` with ``NAME.labels….fasta`` and ``NAME.mask.fasta`` (FLIP). Or a table whose target is
-        a text with one letter a residue, or a list.
+        a text with one letter a residue, or a list. Or PDB and mmCIF, which give relative accessibilities.
     labelled
         Whether targets are read.
     input, target, id, group
@@ -94,8 +94,10 @@ def read_residues(
     DataError
         If a file cannot be read, or a record has another number of labels than residues.
     """
-    if is_fasta(path):
-        records: Iterator[Record] = _labelled_entries(path, labels, mask) if labelled else _plain(path)
+    if is_structure(path):
+        records: Iterator[Record] = _chains(path, "accessibility" if labelled else None)
+    elif is_fasta(path):
+        records = _labelled_entries(path, labels, mask) if labelled else _plain(path)
     else:
         records = read_table(path, labelled=labelled, input=input, target=target, id=id, group=group)
         if labelled:
@@ -118,7 +120,7 @@ def read_secondary_structure(path: Path, *, labelled: bool, states: int = 3, **o
         Those of :func:`read_residues`.
     """
     if is_structure(path):
-        records: Iterator[Record] = _cleaned(_chains(path, states=labelled), path)
+        records: Iterator[Record] = _cleaned(_chains(path, "states" if labelled else None), path)
     else:
         records = read_residues(path, labelled=labelled, **options)
     for record in records:
@@ -133,10 +135,10 @@ def _with_states(record: Record, states: int) -> Record:
         raise DataError(f"{record.source}: record {record.id!r} {error}") from None
 
 
-def _chains(path: Path, *, states: bool = False) -> Iterator[Record]:
+def _chains(path: Path, derived: Any = None) -> Iterator[Record]:
     from labtune_protein.structure.records import chain_records
 
-    return chain_records(path, states=states)
+    return chain_records(path, derived)
 
 
 def _cleaned(records: Iterator[Record], path: Path) -> Iterator[Record]:

@@ -7,7 +7,7 @@ import pytest
 
 from labtune.errors import DataError
 from labtune_protein.contacts import find_contacts, read_contacts
-from labtune_protein.reading import read_secondary_structure
+from labtune_protein.reading import read_residues, read_secondary_structure
 from labtune_protein.states import read_states
 from labtune_protein.structure.chains import Chain, distances
 from labtune_protein.structure.reading import read_chains
@@ -169,3 +169,15 @@ def test_distances_with_a_missing_point():
     found = distances(np.array([[0.0, 0, 0], [3, 4, 0], [np.nan] * 3]))
     assert found[0, 1] == 5
     assert np.isnan(found[2]).all()
+
+
+def test_accessibility_of_a_real_chain(bio):
+    """The core of lysozyme is buried and its lysines are not."""
+    (record,) = read_residues(bio / "structures_mmcif" / "1aki.cif", labelled=True)
+    by_letter = {
+        letter: np.mean([value for value, found in zip(record.target, record.input, strict=True) if found == letter])
+        for letter in "KICW"
+    }
+    assert by_letter["K"] > 0.3 > by_letter["I"]
+    assert by_letter["C"] < 0.2
+    assert all(0 <= value < 1.5 for value in record.target)

@@ -22,16 +22,23 @@ class Chain:
         One letter a residue, unresolved ones included where the file names them.
     backbone
         N, CA, C and O in ångström: ``(U, 4, 3)``.
+    areas
+        What water can reach, in square ångström ``(U,)``; NaN where it was not computed.
     """
 
     id: str
     sequence: str
     backbone: np.ndarray
+    areas: np.ndarray | None = None
 
     @property
     def resolved(self) -> np.ndarray:
         """Which residues have N, CA and C: ``(U,)`` bool."""
         return np.isfinite(self.backbone[:, :3]).all(axis=(1, 2))
+
+    def resolved_text(self) -> str:
+        """Write ``1`` for each resolved residue and ``0`` for the others."""
+        return "".join("01"[int(known)] for known in self.resolved)
 
     def beta(self) -> np.ndarray:
         """Beta carbons of ideal geometry: ``(U, 3)``, NaN where the backbone is."""

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import gzip
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from Bio.PDB import MMCIFParser, PDBParser
 from Bio.PDB.PDBExceptions import PDBConstructionException, PDBConstructionWarning
+from Bio.PDB.SASA import ShrakeRupley
 from Bio.SeqUtils import IUPACData
 
 from labtune.errors import DataError
@@ -32,28 +32,38 @@ LONGEST_GAP = 50  # missing residues in a row; a larger jump of the numbers is a
 _STANDARD = {name.upper(): letter for name, letter in IUPACData.protein_letters_3to1.items()}
 
 
-def read_chains(path: Path) -> list[Chain]:
+def read_chains(path: Path, *, areas: bool = False) -> list[Chain]:
     """Read the protein chains of a structure file, which may be compressed.
+
+    Parameters
+    ----------
+    path
+        PDB or mmCIF.
+    areas
+        Compute what water can reach of each residue, with all chains of the file in place (Shrake and Rupley 1973).
 
     Raises
     ------
     DataError
         If the file cannot be read or holds no protein chain.
     """
-    chains = [chain for chain in map(_chain, _first_model(path)) if chain is not None]
+    model = _first_model(path)
+    if areas:
+        _compute_areas(model)
+    chains = [chain for chain in map(_chain, model) if chain is not None]
     if not chains:
         raise DataError(f"{path}: no protein chain with a backbone; give a structure of a protein")
     return chains
 
 
-def _first_model(path: Path) -> Iterator[Any]:
+def _first_model(path: Path) -> Any:
     is_mmcif = path.name.removesuffix(".gz").lower().endswith(MMCIF)
     parser = MMCIFParser(QUIET=True) if is_mmcif else PDBParser(QUIET=True)
     opener: Any = gzip.open if path.suffix == ".gz" else open
     try:
         with warnings.catch_warnings(), opener(path, "rt") as file:
             warnings.simplefilter("ignore", PDBConstructionWarning)
-            return iter(next(iter(parser.get_structure(path.name, file))))
+            return next(iter(parser.get_structure(path.name, file)))
     except (OSError, ValueError, KeyError, StopIteration, PDBConstructionException) as error:
         raise DataError(f"{path}: cannot be read as {'mmCIF' if is_mmcif else 'PDB'} ({error or 'no model'})") from None
 
@@ -62,21 +72,37 @@ def _chain(chain: Any) -> Chain | None:
     """Turn a Biopython chain into ours; None when it is no protein."""
     letters: list[str] = []
     rows: list[np.ndarray] = []
+    areas: list[float] = []
     previous: int | None = None
     for residue in chain:
-        if "CA" not in residue or ("N" not in residue and residue.id[0] != " "):
+        if not _is_residue(residue):
             continue
         number = residue.id[1]
         gap = number - previous - 1 if previous is not None else 0
         if 0 < gap <= LONGEST_GAP:
             letters += [UNKNOWN] * gap
             rows += [np.full((len(ATOMS), 3), np.nan)] * gap
+            areas += [np.nan] * gap
         letters.append(_letter(residue))
         rows.append(np.array([residue[atom].coord if atom in residue else [np.nan] * 3 for atom in ATOMS]))
+        areas.append(getattr(residue, "sasa", np.nan))
         previous = number
     if not any(letter != UNKNOWN for letter in letters):
         return None
-    return Chain(chain.id.strip() or "A", "".join(letters), np.array(rows, dtype=float))
+    return Chain(chain.id.strip() or "A", "".join(letters), np.array(rows, dtype=float), np.array(areas))
+
+
+def _is_residue(residue: Any) -> bool:
+    """Tell residues from water, nucleotides, ligands and calcium, whose atom is called CA as well."""
+    return "CA" in residue and ("N" in residue or residue.id[0] == " ")
+
+
+def _compute_areas(model: Any) -> None:
+    """Leave the solvent-accessible area in every residue; what is no residue covers nothing."""
+    for chain in model:
+        for residue in [residue for residue in chain if not _is_residue(residue)]:
+            chain.detach_child(residue.id)
+    ShrakeRupley().compute(model, level="R")
 
 
 def _letter(residue: Any) -> str:

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from labtune.specs import Record
+from labtune_protein.structure.accessibility import relative_accessibility
 from labtune_protein.structure.chains import Chain
 from labtune_protein.structure.reading import read_chains
 from labtune_protein.structure.states import assign
 
+Derived = Literal["states", "accessibility"]
 
-def chain_records(path: Path, *, states: bool = False) -> Iterator[Record]:
-    """Yield the chains of a structure file, named ``file_chain``; with ``states`` the target is DSSP's letters."""
+
+def chain_records(path: Path, derived: Derived | None = None) -> Iterator[Record]:
+    """Yield the chains of a structure file, named ``file_chain``.
+
+    Parameters
+    ----------
+    path
+        PDB or mmCIF.
+    derived
+        What the target is: DSSP's ``states``, relative ``accessibility``, or nothing.
+    """
     stem = path.name.split(".")[0]
-    for chain in read_chains(path):
+    derive = {"states": _states, "accessibility": relative_accessibility}.get(derived or "", _nothing)
+    for chain in read_chains(path, areas=derived == "accessibility"):
         yield Record(
             id=f"{stem}_{chain.id}",
             input=chain.sequence,
-            target=list(assign(chain)) if states else None,
+            target=derive(chain),
             group=stem,
-            columns={"chain": chain.id, "resolved": resolved_mask(chain)},
+            columns={"chain": chain.id, "resolved": chain.resolved_text()},
             source=f"{path}:{chain.id}",
         )
 
 
-def resolved_mask(chain: Chain) -> str:
-    """Write ``1`` for each residue with a backbone, ``0`` for the others."""
-    return "".join("01"[known] for known in chain.resolved.astype(int))
+def _states(chain: Chain) -> list[str]:
+    return list(assign(chain))
+
+
+def _nothing(chain: Chain) -> None:
+    return None
