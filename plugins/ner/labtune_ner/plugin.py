@@ -12,8 +12,8 @@ PRESETS = (
         settings={
             "encoder": "minilm",
             "epochs": 5,
-            "batch_size": 16,
-            "learning_rate": 1e-4,
+            "batch_size": 32,
+            "learning_rate": 2e-4,
             "head_learning_rate": 1e-3,
         },
     ),
@@ -23,8 +23,8 @@ PRESETS = (
         settings={
             "encoder": "minilm",
             "epochs": 5,
-            "batch_size": 16,
-            "learning_rate": 1e-4,
+            "batch_size": 32,
+            "learning_rate": 2e-4,
             "head_learning_rate": 1e-3,
             "head": {"crf": True},
             "loss": {"name": "crf"},
