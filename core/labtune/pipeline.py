@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
+
 from labtune.catalog import Catalog, load_catalog
 from labtune.data.splits import Splits, load_splits
 from labtune.device import peak_memory_mb, precision_of
@@ -35,7 +37,9 @@ from labtune.training.checkpoints import Progress
 from labtune.training.frozen import embedded, is_frozen
 from labtune.training.interrupts import Interrupted, how_to_go_on
 from labtune.training.loop import fit
-from labtune.training.training import Training
+from labtune.training.training import Training, Watch
+
+CROSS_VALIDATION = "cv:"  # a split of this name is many runs
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,10 @@ def run_settings(
 ) -> Run:
     """Run with resolved settings; see :func:`run`."""
     known = catalog or load_catalog()
+    if settings.split.startswith(CROSS_VALIDATION):
+        from labtune.crossval import cross_validate  # it is made of runs
+
+        return Run(*cross_validate(settings, out, resume=resume, catalog=known))
     with told_of_losses(how_to_go_on(out) if out else "start again"):
         accelerator = start(precision_of(settings.precision))
         folder = from_first(lambda: claim(out, settings.task, resume=resume))
@@ -111,15 +119,40 @@ def run_settings(
         fit_parts(parts, tokenised["train"])
         with _whole_or_gone(folder):
             from_first(lambda: _begin(folder, settings, known, splits, parts, tokenised))
-            training = _training(settings, parts, tokenised, folder)
-            with embedded(training, accelerator) if is_frozen(parts.model) else nullcontext(training) as ready:
-                progress = fit(ready, accelerator, resume=resume)
+            progress = train(settings, parts, tokenised, folder, accelerator, resume=resume)
             budget, device = progress.batch_tokens, accelerator.device
             predicted = predict_parts(parts.model, tokenised, batch_tokens=budget, device=device, seed=settings.seed)
             metrics = from_first(
                 lambda: _conclude(folder, settings, known, splits, parts, tokenised, progress, predicted)
             )
     return Run(folder.path, metrics)
+
+
+def train(
+    settings: Settings,
+    parts: Parts,
+    tokenised: Mapping[str, Batch],
+    folder: RunFolder,
+    accelerator: Accelerator,
+    *,
+    resume: bool = False,
+    watch: Watch | None = None,
+) -> Progress:
+    """Train what was built, and leave the best weights in it; of the data only training and validation are used."""
+    training = Training(
+        model=parts.model,
+        loss=parts.loss,
+        metric=parts.metrics[0],
+        train=tokenised["train"],
+        valid=tokenised.get("valid"),
+        settings=settings,
+        rates=learning_rates(parts.model.encoder, parts.model.trainable(), settings),
+        checkpoints=folder.checkpoints,
+        log=folder.log,
+        watch=watch,
+    )
+    with embedded(training, accelerator) if is_frozen(parts.model) else nullcontext(training) as ready:
+        return fit(ready, accelerator, resume=resume)
 
 
 def _begin(
@@ -198,20 +231,6 @@ def _whole_or_gone(folder: RunFolder) -> Iterator[None]:
         raise
 
 
-def _training(settings: Settings, parts: Parts, tokenised: Mapping[str, Batch], folder: RunFolder) -> Training:
-    return Training(
-        model=parts.model,
-        loss=parts.loss,
-        metric=parts.metrics[0],
-        train=tokenised["train"],
-        valid=tokenised.get("valid"),
-        settings=settings,
-        rates=learning_rates(parts.model.encoder, parts.model.trainable(), settings),
-        checkpoints=folder.checkpoints,
-        log=folder.log,
-    )
-
-
 def _metrics(
     settings: Settings,
     splits: Splits,
@@ -228,6 +247,7 @@ def _metrics(
         "monitor": parts.metrics[0].monitor,
         **found.scores,
         "baseline": found.baseline,
+        "baseline_name": found.baseline_name,
         "judged": found.judged,
         "calibration": found.calibration,
         "conformal": found.conformal,

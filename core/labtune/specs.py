@@ -50,11 +50,23 @@ class Labels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """Named settings of a task; the keys are those of :class:`labtune.settings.Settings`."""
+    """Named settings of a task.
+
+    Parameters
+    ----------
+    name, summary
+        The name within the task, and one sentence.
+    settings
+        Values of fields of :class:`labtune.settings.Settings`.
+    search
+        What a search tries, beside or instead of its own ranges: by setting (or ``table.option``) a list of choices, or
+        ``{"low": 1e-5, "high": 1e-3, "log": True}``. None takes a setting out of the search.
+    """
 
     name: str
     summary: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    search: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,30 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import labtune
-from labtune.cli import audit, check, diff, evaluate, export, new_plugin, plugins, predict, pretrain, run, show, tasks
+from labtune.cli import (
+    audit,
+    check,
+    compare,
+    diff,
+    evaluate,
+    export,
+    new_plugin,
+    plugins,
+    predict,
+    pretrain,
+    report,
+    run,
+    search,
+    show,
+    tasks,
+)
 from labtune.cli.launch import is_first_process, wait_for_first
 from labtune.errors import LabtuneError
 
-COMMANDS = (tasks, show, audit, run, diff, pretrain, predict, evaluate, export, plugins, check, new_plugin)
+COMMANDS = (
+    tasks, show, audit, run, report, diff, compare, search, pretrain, predict, evaluate, export, plugins, check,
+    new_plugin,
+)  # fmt: skip
 
 # Exit codes: 1 for a check that does not hold, 2 for an error that the user can mend, 128 + signal as shells have it.
 USER_ERROR = 2

@@ -33,7 +33,7 @@ def wait_for_first() -> None:
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
     """Add the option that asks for several."""
-    parser.add_argument("--processes", metavar="P", type=_count, default=1, help="processes on this machine")
+    parser.add_argument("--processes", metavar="P", type=count, default=1, help="processes on this machine")
 
 
 def launch(processes: int, argv: Sequence[str], *, advice: str = "go on with --resume") -> int:
@@ -87,7 +87,8 @@ def launch(processes: int, argv: Sequence[str], *, advice: str = "go on with --r
     return 0
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Read a number of processes or the like; argparse tells what it raises."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
     return int(text)

@@ -118,6 +118,8 @@ def _finish_epoch(
         progress.stopped_early = True
         message = f"stopped after epoch {progress.epochs_done}: no gain in {monitor} for {patience} epochs"
         journal.event("early_stop", message, step=progress.step, epoch=progress.epochs_done)
+    if training.watch:
+        training.watch(progress.epochs_done, score)
 
 
 def _validate(training: Training, accelerator: Accelerator, model: Any, budget: int) -> dict[str, float]:

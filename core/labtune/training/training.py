@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from labtune.encoder.methods.rates import Course
 from labtune.model import Model
 from labtune.protocols import Batch, Loss, Metric
 from labtune.settings import Settings
+
+Watch: TypeAlias = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Training:
     """Parts that are built, data that is tokenised.
 
     ``rates`` says how fast each parameter learns; ``valid`` may be None, then the last epoch counts as the best.
+    ``watch`` is told the epochs done and the last one's validation score, larger better; what it raises ends training.
     """
 
     model: Model
@@ -28,3 +32,4 @@ class Training:
     rates: Mapping[str, Course]
     checkpoints: Path
     log: Path
+    watch: Watch | None = None
