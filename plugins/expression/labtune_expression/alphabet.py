@@ -62,7 +62,7 @@ def encode(sequence: str, where: str) -> NDArray[np.uint8]:
     if ids.max() == _INVALID:
         place = int((ids == _INVALID).argmax())
         raise DataError(
-            f"{where}: {letters[place]!r} at position {place + 1} is no nucleotide; use A, C, G, T or U, and IUPAC letters"
+            f"{where}: {letters[place]!r} at position {place + 1} is no nucleotide; use A, C, G, T, U or IUPAC letters"
         )
     return ids
 

@@ -50,8 +50,8 @@ class ConvEncoder(StrandEncoder):
         self,
         *,
         width: int = 128,
-        motifs: int = 256,
-        motif_length: int = 13,
+        motifs: int = 192,
+        motif_length: int = 15,
         bin_size: int = 4,
         blocks: int = 2,
         dropout: float = 0.2,
@@ -89,7 +89,7 @@ class ConvEncoder(StrandEncoder):
         return letters.unpadded(states)
 
     def _bins(self, answers: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Pool answers ``(B, M, T)``, none negative, to bins ``(B, M, P)``; and say which bins are there ``(B, 1, P)``."""
+        """Pool answers ``(B, M, T)``, none negative, to bins ``(B, M, P)``; say which are there ``(B, 1, P)``."""
         there = torch.arange(answers.shape[2]) < lengths[:, None]
         answers = answers * there[:, None].to(answers)
         bins = F.max_pool1d(answers, self.bin_size, ceil_mode=True)

@@ -115,7 +115,7 @@ class Gaussian(ValueLoss):
 
 
 class Poisson(ValueLoss):
-    """Negative log-likelihood of counts, of which the predicted number is the rate; goes with head transform ``log``."""
+    """Negative log-likelihood of counts with the predicted number as rate; goes with head transform ``log``."""
 
     on_scale = False
 

@@ -47,7 +47,7 @@ _PROFILES = {
 
 CELL_PRESETS = (
     Preset(
-        name="normalised", summary="Compact network on normalised expression; a minute on a CPU.", settings=_PROFILES
+        name="normalised", summary="Compact network on principal components; a minute on a CPU.", settings=_PROFILES
     ),
 )
 SAMPLE_PRESETS = (
@@ -59,8 +59,8 @@ SAMPLE_PRESETS = (
             "batch_size": 16,
             "dropout": 0.5,
             "weight_decay": 0.2,
-            "tokenizer": {"genes": 1000},
-            "encoder_options": {"genes": 1000, "width": 32},
+            "tokenizer": {"genes": 2000, "components": 20, "standardise": True},
+            "encoder_options": {"features": 20, "width": 32},
         },
     ),
 )

@@ -1,4 +1,4 @@
-"""Where the bundled samples come from: toy rules with a seed, so that they show the formats and nothing about biology."""
+"""Where the bundled samples come from: toy rules with a seed, which show formats and nothing about biology."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Encoders of DNA that read both strands, and see every sequence a little displaced while they train.
 
 Training reads one strand of each record, drawn anew in every step; prediction reads both and averages the hidden states
-of each position. The network is told which strand it reads, because a promoter has a direction. Under a head that is linear in the average of the positions this is the average of the two strands'
-predictions (post-hoc conjoined, Zhou et al. 2022, doi:10.1093/bioinformatics/btac433).
+of each position (post-hoc conjoined, Zhou et al. 2022, doi:10.1093/bioinformatics/btac433). The network is told which
+strand it reads, because a promoter has a direction.
 """
 
 from __future__ import annotations

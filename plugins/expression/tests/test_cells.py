@@ -4,15 +4,15 @@ import logging
 
 import numpy as np
 import pytest
+
+from labtune.errors import DataError, RunError, SettingsError
+from labtune.ragged import Ragged
+from labtune.specs import Labels, Record
 from labtune_expression.cells.encoder import FeatureEncoder
 from labtune_expression.cells.profile import Genes, Profile
 from labtune_expression.cells.reading import read
 from labtune_expression.cells.states import detect_state
 from labtune_expression.cells.tokenizer import GeneTokenizer
-
-from labtune.errors import DataError, RunError, SettingsError
-from labtune.ragged import Ragged
-from labtune.specs import Labels, Record
 
 LABELS = Labels(kind="classes", names=("a", "b"))
 COUNTS = np.array([[3, 0, 1], [0, 2, 2], [5, 5, 0], [1, 0, 9]], dtype=np.float32)
@@ -122,13 +122,35 @@ def test_state_is_found_from_the_numbers():
 
 def test_features_are_standardised_log_counts():
     records = cells()
-    tokenizer = GeneTokenizer(None, LABELS, genes=5)
+    tokenizer = GeneTokenizer(None, LABELS, genes=5, components=0)
     tokenizer.fit(records)
     features = tokenizer(records).inputs["features"].values.numpy()
     logs = np.log1p(COUNTS / COUNTS.sum(1, keepdims=True) * 10_000)
     assert features.shape == (4, 5)
     np.testing.assert_allclose(features[:, :3], (logs - logs.mean(0)) / logs.std(0), rtol=1e-4, atol=1e-5)
     assert not features[:, 3:].any()
+
+
+def test_components_are_scikit_learns():
+    from sklearn.decomposition import PCA
+
+    rng = np.random.default_rng(0)
+    matrix = rng.poisson(3, (30, 6)).astype(np.float32) + 1
+    records = cells(matrix, names="abcdef")
+    tokenizer = GeneTokenizer(None, LABELS, genes=6, components=4)
+    tokenizer.fit(records)
+    logs = np.log1p(matrix / matrix.sum(1, keepdims=True) * 10_000)
+    expected = PCA(4, svd_solver="full").fit_transform(logs)
+    found = tokenizer(records).tokens.values.numpy()
+    np.testing.assert_allclose(np.abs(found), np.abs(expected / expected.std()), rtol=1e-3, atol=1e-3)
+
+
+def test_few_samples_leave_components_at_zero():
+    tokenizer = GeneTokenizer(None, LABELS, components=9)
+    tokenizer.fit(cells())
+    found = tokenizer(cells()).tokens.values
+    assert found.shape == (4, 9)
+    assert not found[:, 3:].any()
 
 
 def test_only_the_most_variable_genes_are_kept():
@@ -139,7 +161,7 @@ def test_only_the_most_variable_genes_are_kept():
 
 
 def test_genes_are_matched_by_name_and_missing_ones_count_as_average(caplog):
-    tokenizer = GeneTokenizer(None, LABELS, genes=3)
+    tokenizer = GeneTokenizer(None, LABELS, genes=3, components=0)
     tokenizer.fit(cells(names=("ENSG01.4", "G2", "G3"), state="log"))
     turned = cells(COUNTS[:, [1, 0]], names=("G2", "ENSG01.9"), state="log")
     with caplog.at_level(logging.WARNING):
@@ -164,7 +186,7 @@ def test_what_the_tokenizer_learned_comes_back():
     first.fit(cells())
     second.restore(first.state())
     records = cells()
-    assert (first(records).tokens.values == second(records).tokens.values).all()
+    assert np.allclose(first(records).tokens.values, second(records).tokens.values, atol=1e-4)
 
 
 def test_equal_profiles_are_equal_inputs():
@@ -176,5 +198,5 @@ def test_equal_profiles_are_equal_inputs():
 def test_the_encoder_names_a_size_that_does_not_fit():
     import torch
 
-    with pytest.raises(SettingsError, match=r"set encoder_options\.genes"):
-        FeatureEncoder(genes=4)({"features": Ragged.one_per_row(torch.zeros(2, 3))})
+    with pytest.raises(SettingsError, match=r"set encoder_options\.features"):
+        FeatureEncoder(features=4)({"features": Ragged.one_per_row(torch.zeros(2, 3))})

@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+
 from labtune_expression import simulate
 from labtune_expression.data import FOLDER
 

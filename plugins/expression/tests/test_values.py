@@ -2,15 +2,15 @@
 
 import pytest
 import torch
-from labtune_expression.head import QueryPool, ValueHead
-from labtune_expression.losses import Gaussian, HuberError, Poisson, SquaredError
-from labtune_expression.transforms import TargetTransform, restored, transformed
 from scipy.stats import rankdata
 
 from labtune.errors import DataError, SettingsError
 from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Record
+from labtune_expression.head import QueryPool, ValueHead
+from labtune_expression.losses import Gaussian, HuberError, Poisson, SquaredError
+from labtune_expression.transforms import TargetTransform, restored, transformed
 
 LABELS = Labels(kind="values", names=("leaf", "root"))
 NAN = float("nan")

@@ -12,25 +12,24 @@ from labtune.ragged import Ragged
 
 
 class FeatureEncoder(Encoder):
-    """Two layers; in training, genes are left out at random as they are in shallow sequencing.
+    """Two layers.
 
     Parameters
     ----------
-    genes
-        G, features a record: the tokenizer's ``genes``.
+    features
+        F, what the tokenizer gives for a record: its ``components``, else its ``genes``.
     width
         C, of both layers.
     dropout
-        Of features and hidden states; the setting ``dropout`` replaces it.
+        Of hidden states; the setting ``dropout`` replaces it.
     """
 
-    def __init__(self, *, genes: int = 3000, width: int = 256, dropout: float = 0.3) -> None:
+    def __init__(self, *, features: int = 50, width: int = 256, dropout: float = 0.3) -> None:
         super().__init__()
-        self.genes = genes
+        self.features = features
         self.width = width
         self.layers = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(genes, width),
+            nn.Linear(features, width),
             nn.LayerNorm(width),
             nn.GELU(),
             nn.Dropout(dropout),
@@ -40,12 +39,12 @@ class FeatureEncoder(Encoder):
         )
 
     def forward(self, inputs: Mapping[str, Ragged]) -> Ragged:
-        """Hidden states ``(B, C)``, one a record, of features ``(B, G)``."""
+        """Hidden states ``(B, C)``, one a record, of features ``(B, F)``."""
         features = inputs["features"]
         given: Tensor = features.values
-        if given.shape[1] != self.genes:
+        if given.shape[1] != self.features:
             raise SettingsError(
-                f"the tokenizer gives {given.shape[1]} genes and the encoder takes {self.genes}: "
-                f"set encoder_options.genes and tokenizer.genes to one number"
+                f"the tokenizer gives {given.shape[1]} features and the encoder takes {self.features}: "
+                f"set encoder_options.features to tokenizer.components, or to tokenizer.genes without components"
             )
         return features.with_values(self.layers(given))

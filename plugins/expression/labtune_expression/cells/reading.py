@@ -90,7 +90,7 @@ def _with_target(records: Iterator[Record], path: Path, unlabelled: str) -> Iter
             skipped += 1
         else:
             raise DataError(
-                f"{record.source}: cell {record.id!r} has no label; remove such cells, or add --set reader.unlabelled=skip"
+                f"{record.source}: cell {record.id!r} has no label; remove it, or add --set reader.unlabelled=skip"
             )
     if skipped:
         log.warning("%s: %d cells without a label were skipped", path, skipped)

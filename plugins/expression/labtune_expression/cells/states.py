@@ -38,7 +38,7 @@ def detect_state(values: NDArray[Any], where: str) -> State:
     if float(known.max()) <= LARGEST_LOG:
         return "log"
     raise DataError(
-        f"{where}: values up to {known.max():g} that are not whole numbers are neither counts nor log-normalised; {HINT}, "
+        f"{where}: values up to {known.max():g} that are not whole are neither counts nor log-normalised; {HINT}, "
         f"or set reader.state to counts if they are corrected counts"
     )
 
