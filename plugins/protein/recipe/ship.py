@@ -22,12 +22,12 @@ A masked-language model of protein sequences: ESM-2's architecture (rotary posit
 {layers} layers of width {width}, {parameters:,} parameters, stored as bfloat16. Apache-2.0.
 
 It was pre-trained by this project on {tokens:,} tokens ({steps:,} steps) drawn from {records:,} public sequences of
-{residues:,} residues. Its held-out perplexity is **{perplexity:.2f}**, and it guesses {accuracy:.1%} of hidden residues;
-frequencies of residues alone give a perplexity of {unigram:.2f}. Larger models trained on more are better at everything:
-use this one where no download is possible, and as a start for models of your own.
+{residues:,} residues. Its held-out perplexity is **{perplexity:.2f}**, and it guesses {accuracy:.1%} of the hidden
+residues; frequencies of residues alone give a perplexity of {unigram:.2f}. Larger models trained on more are better at
+everything: use this one where no download is possible, and as a start for models of your own.
 
-Half of the sequences are enzymes, most of them bacterial; animals and plants are few. Crops had {crop} residues and
-{long_crop} at the end, so distances beyond that were never seen. {valid_share:.0%} of the sequences, chosen by hash, were
+Half of the sequences are enzymes, most of them bacterial; animals and plants are few. Crops had {crop} residues, and
+{long_crop} at the end: distances beyond that were never seen. {valid_share:.0%} of the sequences, chosen by hash, were
 held out for perplexity only; they are no test of homology.
 
 ## How it was made
@@ -35,7 +35,7 @@ held out for perplexity only; they are no test of homology.
     sh plugins/protein/recipe/pretrain.sh OUT {plan}
     python plugins/protein/recipe/ship.py OUT
 
-Chance: seed {seed}. Time: {seconds:,.0f} s on {machine}, beside other work. {mask:.0%} of the residues were hidden as in BERT.
+Seed {seed}; {seconds:,.0f} s on {machine}, beside other work. {mask:.0%} of the residues were hidden as in BERT.
 
 ## Held-out perplexity
 
