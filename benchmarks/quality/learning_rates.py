@@ -1,6 +1,6 @@
 """Score each fine-tuning method at several learning rates, on validation data of two tasks: where defaults come from.
 
-python benchmarks/quality/learning_rates.py --records 400 --epochs 3
+python benchmarks/quality/learning_rates.py --records 250 --epochs 4
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import common
 
 from labtune.catalog import load_catalog
-from labtune.encoder.methods.rates import DEFAULTS
 from labtune.pipeline import run_settings
 from labtune.settings import resolve_settings
 
@@ -41,9 +40,9 @@ def main() -> None:
     """Run the sweep, print a line a run, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="minilm")
-    parser.add_argument("--records", type=int, default=400, help="training records of each task")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", choices=DEFAULTS, default=list(STEPS))
+    parser.add_argument("--records", type=int, default=250, help="training records of each task")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--methods", nargs="+", choices=STEPS, default=list(STEPS))
     arguments = parser.parse_args()
     rows = [
         {"method": method, "rate": rate, **scores(arguments, method, rate)}
@@ -55,7 +54,7 @@ def main() -> None:
         for method in arguments.methods
     }
     content = {"command": " ".join(sys.argv), "encoder": arguments.encoder, "records": arguments.records}
-    content |= {"epochs": arguments.epochs, "split": "validation", "runs": rows, "best": best, "defaults": DEFAULTS}
+    content |= {"epochs": arguments.epochs, "split": "validation", "runs": rows, "best": best}
     print("written:", common.write("learning_rates", content), best)
 
 
