@@ -1,8 +1,8 @@
 """The peer: ``transformers.Trainer`` with its own recipes for token and sequence classification.
 
-The recipes are those of transformers' example scripts: the first subword carries a word's label, sequences are padded to
-the longest of a batch, AdamW at 5e-5 with a linear decay. Batch size and epochs are given, so that both sides do the
-same work.
+The recipes are those of transformers' example scripts: the first subword carries a word's label, sequences are padded
+to the longest of a batch, AdamW at 5e-5 with a linear decay. Batch size and epochs are given, so that both sides do
+the same work.
 """
 
 from __future__ import annotations

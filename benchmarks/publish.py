@@ -82,8 +82,8 @@ def headline() -> str:
     return (
         f"CoNLL-2003 with the 22-million-parameter MiniLM encoder, on two CPU cores: **test entity F1 "
         f"{ours['entity_f1']['mean']:.3f}** after {ours['train_seconds']['mean']:.0f} s of training "
-        f"(mean of {seeds} seeds). The same encoder, data, epochs and batch size with `transformers.Trainer`, in the same "
-        f"run: {'; '.join(peers)}. Command, ranges and machine: [docs/results.md](docs/results.md)."
+        f"(mean of {seeds} seeds). The same encoder, data, epochs and batch size with `transformers.Trainer`, in the "
+        f"same run: {'; '.join(peers)}. Command, ranges and machine: [docs/results.md](docs/results.md)."
     )
 
 

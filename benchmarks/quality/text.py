@@ -1,7 +1,7 @@
 """Fine-tuning on text, quality and speed, beside ``transformers.Trainer`` in the same run.
 
-Both sides start from the same encoder (minilm) and see the same records, epochs and records a step. Settings were chosen
-on validation data (``--tune``); the test data are scored once for each seed.
+Both sides start from the same encoder (minilm) and see the same records, epochs and records a step. Settings were
+chosen on validation data (``--tune``); the test data are scored once for each seed.
 
     python benchmarks/quality/text.py conll2003 --seeds 0 1 2 --peers best
     python benchmarks/quality/text.py phrasebank --seeds 0 1 2 --peers best default
