@@ -103,7 +103,8 @@ class Task:
         ``"module:attribute"`` of the task's own measure of near duplicates, ``pairs(records, threshold=…)``, which
         gives pairs of row numbers. Empty: inputs that are texts are compared by what they share.
     slices
-        Names of slice functions, ``{"length": "module:attribute"}``; each maps a record to the name of its slice.
+        Names of slice functions, ``{"length": "module:attribute"}``; each maps a record to the name of its slice. One
+        with an attribute ``fit`` is given the training records first: ``fit(train)`` returns the function.
     views
         ``"module:attribute"`` of functions ``view(predictions, records, labels)`` that each return sections of the
         report.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from labtune.encoder.esm import FusedIntermediate, fuse_gelu
 from transformers import EsmConfig, EsmModel
+
+from labtune.encoder.esm import FusedIntermediate, fuse_gelu
 
 
 def small_esm():

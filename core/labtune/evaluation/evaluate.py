@@ -104,14 +104,16 @@ def evaluate(
         found.baseline = score(parts.metrics, simple(judged), judged, seed=seed)
         found.baseline_name = baseline_name(parts.task, parts.labels)
         found.sections = build_sections(parts, found.predictions, judged)
-        _judge_slices(found, parts, judged, settings)
+        _judge_slices(found, parts, judged, records["train"], settings)
         _judge_confidence(found, predicted, records, parts.labels, settings.coverage, seed)
     return found
 
 
-def _judge_slices(found: Evaluation, parts: Parts, judged: Sequence[Record], settings: Settings) -> None:
+def _judge_slices(
+    found: Evaluation, parts: Parts, judged: Sequence[Record], train: Sequence[Record], settings: Settings
+) -> None:
     """Score the slices of the judged data."""
-    named = slicings(parts.task, settings.slices, judged)
+    named = slicings(parts.task, settings.slices, judged, train)
     sliced = score_slices(parts.metrics[0], found.predictions, judged, named, seed=settings.seed)
     found.slices = slices_json(sliced)
     found.sections += slice_sections(sliced, found.scores[found.judged])

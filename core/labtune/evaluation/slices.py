@@ -55,14 +55,23 @@ class Sliced:
     beyond_chance: bool = False
 
 
-def slicings(task: Task, columns: Sequence[str], records: Sequence[Record]) -> dict[str, list[str]]:
+def slicings(
+    task: Task, columns: Sequence[str], records: Sequence[Record], train: Sequence[Record] = ()
+) -> dict[str, list[str]]:
     """Name the slice of each record, for every slice function of the task and every column asked for.
 
-    A column of more than ten different numbers is cut in quarters.
+    A column of more than ten different numbers is cut in quarters. A slice function with an attribute ``fit`` is
+    replaced by what ``fit(train)`` returns: it says how a record lies to the training data.
     """
-    own: dict[str, SliceOf] = {name: resolve(target) for name, target in task.slices.items()}
+    own: dict[str, SliceOf] = {name: _fitted(resolve(target), train) for name, target in task.slices.items()}
     found = {name: [str(slice_of(record)) for record in records] for name, slice_of in own.items()}
     return found | {column: _column([record.columns.get(column) for record in records]) for column in columns}
+
+
+def _fitted(slice_of: Any, train: Sequence[Record]) -> SliceOf:
+    fit = getattr(slice_of, "fit", None)
+    found: SliceOf = slice_of if fit is None else fit(train)
+    return found
 
 
 def score_slices(
@@ -144,34 +153,22 @@ def _chance(
     units = groups if (of_group[groups] == slice_of).all() else np.arange(len(records))
     of_unit = of_group if units is groups else slice_of
     generator = np.random.default_rng(seed)
-    gap_of = _gap_function(metric, predictions, records, [numbers[name] for name in compared])
-    repeats = PERMUTATIONS if isinstance(metric, AdditiveMetric) else RECOMPUTED
+    chosen = [numbers[name] for name in compared]
+    additive, score = metric if isinstance(metric, AdditiveMetric) else None, metric.monitor.removeprefix("-")
+    parts = additive.parts(predictions, records) if additive else np.zeros((0, 0))  # (R, K)
+    summed = additive is not None and score in additive.scores(parts.sum(0))
+
+    def gap_of(drawn: NDArray[np.int64]) -> float:
+        if additive is not None and summed:
+            totals = np.stack([parts[drawn == number].sum(0) for number in chosen])
+            return _range(additive.scores(totals)[score])
+        rows = [np.flatnonzero(drawn == number).tolist() for number in chosen]
+        scored = (metric([predictions[row] for row in some], [records[row] for row in some]) for some in rows)
+        return _range(np.array([scores[score] for scores in scored]))
+
+    repeats = PERMUTATIONS if summed else RECOMPUTED
     gaps = [gap_of(generator.permutation(of_unit)[units]) for _ in range(repeats)]
     return (1 + sum(other >= gap - 1e-12 for other in gaps)) / (1 + repeats)
-
-
-def _gap_function(
-    metric: Metric, predictions: Sequence[Prediction], records: Sequence[Record], compared: Sequence[int]
-) -> Callable[[NDArray[np.int64]], float]:
-    """From the slice of each record ``(R,)`` to the gap between the best and the worst of the slices compared."""
-    score = metric.monitor.removeprefix("-")
-    if isinstance(metric, AdditiveMetric):
-        parts = metric.parts(predictions, records)  # (R, K)
-        if score in metric.scores(parts.sum(0)):
-            additive = metric
-
-            def summed(slice_of: NDArray[np.int64]) -> float:
-                totals = np.stack([parts[slice_of == number].sum(0) for number in compared])
-                return _range(additive.scores(totals)[score])
-
-            return summed
-
-    def scored(slice_of: NDArray[np.int64]) -> float:
-        rows = [np.flatnonzero(slice_of == number).tolist() for number in compared]
-        values = [metric([predictions[row] for row in some], [records[row] for row in some])[score] for some in rows]
-        return _range(np.array(values))
-
-    return scored
 
 
 def _range(values: NDArray[np.float64]) -> float:

@@ -12,7 +12,7 @@ import csv
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,37 @@ from labtune_protein.baselines import LETTERS, letter_numbers
 ALIKE = 0.5  # identity from which two proteins count as near duplicates in an audit
 WORD = 3
 BLOCK = 256  # sequences that are compared with all others at once
-SURPRISE = 3.0  # standard deviations above chance from which a pair is aligned
-PARTNERS = 40  # most surprising partners of a sequence that are aligned
+SURPRISE = 1.5  # standard deviations above chance from which a pair is aligned
+PARTNERS = 20  # most surprising partners of a sequence that are aligned
+VARIANT = 0.8  # identity, letter by letter, from which two sequences of one length need no alignment
+NEAREST = 3  # training sequences with the most words in common that are aligned
+BANDS = ((0.95, "95 % or more"), (0.5, "50 to 95 %"), (0.3, "30 to 50 %"), (0.0, "below 30 %"))
 COVERAGE = 0.5  # share of the shorter sequence that MMseqs2 must align
+
+
+class IdentityBands:
+    """Names the band of a record by its identity to the nearest training sequence."""
+
+    def fit(self, train: Sequence[Record]) -> Callable[[Record], str]:
+        """Return the function from a record to its band; each different sequence is looked up once."""
+        known = list(dict.fromkeys(record.input for record in train))
+        words = _words(known)
+
+        @cache
+        def band(sequence: str) -> str:
+            shared = np.asarray((words @ _words([sequence]).T).todense()).ravel()
+            nearest = np.argsort(-shared, kind="stable")[:NEAREST]
+            found = max(identity(sequence, known[row]) for row in nearest)
+            return next((name for low, name in BANDS if found >= low), BANDS[-1][1])
+
+        return lambda record: band(record.input)
+
+    def __call__(self, record: Record) -> str:
+        """Without training data every record is as far as can be."""
+        return BANDS[-1][1]
+
+
+bands = IdentityBands()
 
 
 def similarity(records: Sequence[Record], threshold: float = ALIKE) -> list[tuple[int, int]]:
@@ -62,8 +90,10 @@ def similarity(records: Sequence[Record], threshold: float = ALIKE) -> list[tupl
 
 def identity(one: str, other: str) -> float:
     """Identical residues of the best local alignment, over the length of the shorter sequence."""
-    if one == other:
-        return 1.0
+    if len(one) == len(other):  # variants of one protein: no alignment is better, and it would take long
+        same = sum(map(str.__eq__, one, other)) / len(one)
+        if same >= VARIANT:
+            return same
     alignment = next(iter(_aligner().align(_plain(one), _plain(other))), None)
     if alignment is None:
         return 0.0

@@ -40,7 +40,7 @@ CRF = Preset(
 )
 
 SIMILARITY = "labtune_protein.identity:similarity"
-SLICES = {"length": "labtune_protein.data:length_slice"}
+SLICES = {"length": "labtune_protein.data:length_slice", "identity": "labtune_protein.identity:bands"}
 
 
 @hookimpl

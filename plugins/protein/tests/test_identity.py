@@ -8,7 +8,7 @@ import pytest
 
 from labtune.data.splitting import split_records
 from labtune.specs import Record
-from labtune_protein.identity import identity, similarity
+from labtune_protein.identity import bands, identity, similarity
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 
@@ -22,7 +22,7 @@ def mutated(sequence, share, rng):
     return "".join([*letters[:middle], rng.choice(LETTERS), *letters[middle:]])
 
 
-def planted(kept, families=60, seed=0):
+def planted(kept, families=30, seed=0):
     rng = random.Random(seed)
     founders = ["".join(rng.choices(LETTERS, k=rng.randint(80, 400))) for _ in range(families)]
     return [
@@ -43,6 +43,15 @@ def test_planted_homologues_are_found(kept):
     records = planted(kept)
     found = set(similarity(records, 0.3))
     assert found == {(2 * number, 2 * number + 1) for number in range(len(records) // 2)}
+
+
+def test_bands_to_the_nearest_training_sequence():
+    records = {kept: planted(kept, families=12) for kept in (0.98, 0.7, 0.4)}
+    for kept, name in ((0.98, "95 % or more"), (0.7, "50 to 95 %"), (0.4, "30 to 50 %")):
+        band = bands.fit(records[kept][::2])
+        assert {band(record) for record in records[kept][1::2]} == {name}
+    band = bands.fit(planted(0.5, families=12, seed=1)[::2])
+    assert {band(record) for record in records[0.7]} == {"below 30 %"}
 
 
 def test_split_by_identity_parts_no_family():
