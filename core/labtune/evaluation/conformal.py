@@ -103,24 +103,29 @@ def calibrate(
     if not cases:
         return None
     levels = sorted({*LEVELS, coverage})
-    thresholds = {level: tuple(threshold(part, level) for part in cases) for level in levels}
-    return Conformal(labels.kind, cases[0].owners, thresholds)
+    columns = [find_thresholds(part, levels) for part in cases]
+    return Conformal(labels.kind, cases[0].owners, dict(zip(levels, zip(*columns, strict=True), strict=True)))
 
 
-def threshold(cases: Cases, coverage: float) -> float:
-    """Smallest threshold whose mean loss over the owners and one more, that loses everything, is at most 1 - coverage.
+def find_thresholds(cases: Cases, levels: Sequence[float]) -> list[float]:
+    """Find the smallest threshold for each coverage.
 
-    Infinite when there are too few owners for the coverage, and 0 when it holds without any threshold.
+    At it the mean loss over the owners, and one more that loses everything, is at most 1 - coverage. It is infinite
+    when there are too few owners for the coverage, and 0 when the coverage holds without any threshold.
     """
-    budget = (1 - coverage) * (cases.owners + 1) - 1 + 1e-9
-    if budget < 0:
-        return math.inf
     order = np.argsort(-cases.score, kind="stable")
     values, first = np.unique(-cases.score[order], return_index=True)  # scores, falling, and where each begins
-    above = np.concatenate([[0.0], np.cumsum(cases.weight[order])])[first]  # weight above each score
-    if not len(values) or cases.weight.sum() <= budget:
-        return 0.0
-    return float(-values[np.flatnonzero(above <= budget)[-1]])
+    above = np.concatenate([[0.0], np.cumsum(cases.weight[order])])  # weight above each case, and of all
+    found = []
+    for level in levels:
+        budget = (1 - level) * (cases.owners + 1) - 1 + 1e-9
+        if budget < 0:
+            found.append(math.inf)
+        elif above[-1] <= budget:
+            found.append(0.0)
+        else:
+            found.append(float(-values[np.flatnonzero(above[first] <= budget)[-1]]))
+    return found
 
 
 def find_cases(predictions: Sequence[Prediction], records: Sequence[Record], labels: Labels) -> list[Cases]:
