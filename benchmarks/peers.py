@@ -126,6 +126,7 @@ def _trainer(
         logging_strategy="no",
         disable_tqdm=True,
         report_to="none",
+        use_cpu=not torch.cuda.is_available(),
         **flags,
     )
     return Trainer(model=model, args=arguments, train_dataset=data, data_collator=collator)

@@ -10,9 +10,10 @@ chosen on validation data (``--tune``); the test data are scored once for each s
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,25 +45,62 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="the preset's by default")
     parser.add_argument("--batch-size", type=int, help="the preset's by default")
     parser.add_argument("--peers", nargs="*", choices=FLAGS, default=["best"])
+    parser.add_argument("--again", action="store_true", help="repeat what was measured before")
     parser.add_argument("--tune", nargs="*", metavar="KEY=VALUE", help="score these settings on validation data only")
     arguments = parser.parse_args()
-    runs = [run for seed in arguments.seeds for run in measure(arguments, seed)]
-    if arguments.tune is None:
-        content = {"task": arguments.task, "command": " ".join(sys.argv), "runs": runs, "summary": summarise(runs)}
-        print("written:", common.write(arguments.task, content))
+    runs = kept(arguments)
+    for seed in arguments.seeds:
+        for run in measure(arguments, seed, {run["who"] for run in runs if run["seed"] == seed}):
+            runs.append(run)
+            if arguments.tune is None:
+                write(arguments, runs)
 
 
-def measure(arguments: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
-    """Run labtune and each peer with one seed."""
+def kept(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Runs of the same size that were measured before: they are not repeated."""
+    path = common.RESULTS / f"{arguments.task}.json"
+    if arguments.again or arguments.tune is not None or not path.exists():
+        return []
+    content = json.loads(path.read_text())
+    same = all(content[key] == getattr(arguments, key) for key in ("epochs", "batch_size"))
+    return list(content["runs"]) if same else []
+
+
+def write(arguments: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
+    """Write after every run, so that an interrupted measurement can go on."""
+    size = {key: getattr(arguments, key) for key in ("task", "epochs", "batch_size")}
+    common.write(arguments.task, {**size, "command": command(arguments), "runs": runs, "summary": summarise(runs)})
+
+
+def command(arguments: argparse.Namespace) -> str:
+    """The command that measures everything that is in the result."""
+    words = ["benchmarks/quality/text.py", arguments.task]
+    words += [f"--epochs {arguments.epochs}"] if arguments.epochs else []
+    words += [f"--batch-size {arguments.batch_size}"] if arguments.batch_size else []
+    return " ".join([*words, "--seeds", *map(str, arguments.seeds), "--peers", *arguments.peers])
+
+
+def measure(arguments: argparse.Namespace, seed: int, done: set[str]) -> Iterator[dict[str, Any]]:
+    """Run labtune and each peer with one seed, but for those that are done."""
     name, files, score = TASKS[arguments.task]
     flags = {"epochs": arguments.epochs, "batch_size": arguments.batch_size, "seed": seed}
     flags["data"] = {part: str(common.data(path)) for part, path in files.items()}
     catalog = load_catalog()
     settings = resolve_settings(catalog, name, flags, arguments.tune or [])
+    if "labtune" not in done:
+        yield own_run(settings, score, seed, catalog, arguments.tune)
+    splits = load_splits(catalog.task(name), settings)
+    for who in arguments.peers if arguments.tune is None else []:
+        if peer_name(who) not in done:
+            yield peer_run(who, splits, settings, score, seed, catalog)
+
+
+def own_run(settings: Any, score: str, seed: int, catalog: Any, tuned: list[str] | None) -> dict[str, Any]:
+    """Run labtune once."""
     with tempfile.TemporaryDirectory() as folder:
         metrics = run_settings(settings, out=Path(folder) / "run", catalog=catalog).metrics
-    part = "valid" if arguments.tune is not None else "test"
-    ours = {
+    part = "valid" if tuned is not None else "test"
+    found = {
         "who": "labtune",
         "seed": seed,
         score: metrics[part][score]["value"],
@@ -72,11 +110,13 @@ def measure(arguments: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
         "records_per_second": metrics["predict"]["records_per_second"],
         "split": metrics["split"],
     }
-    report(ours, arguments.tune)
-    if arguments.tune is not None:
-        return [ours]
-    splits = load_splits(catalog.task(name), settings)
-    return [ours, *(peer_run(who, splits, settings, score, seed, catalog) for who in arguments.peers)]
+    report(found, tuned)
+    return found
+
+
+def peer_name(flags: str) -> str:
+    """How the table names a peer."""
+    return f"Trainer, {flags} flags"
 
 
 def peer_run(who: str, splits: Splits, settings: Any, score: str, seed: int, catalog: Any) -> dict[str, Any]:
@@ -100,7 +140,7 @@ def peer_run(who: str, splits: Splits, settings: Any, score: str, seed: int, cat
     metric = catalog.build("metrics", task.metrics[0], splits.labels)
     scores = metric([Prediction(r.id, value) for r, value in zip(test, values, strict=True)], test)
     found = {
-        "who": f"Trainer, {who} flags",
+        "who": peer_name(who),
         "seed": seed,
         score: scores[score],
         "macro_f1": scores.get("macro_f1"),
@@ -118,9 +158,11 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
     names = list(dict.fromkeys(run["who"] for run in runs))
     pick: Callable[[str, str], list[float]] = lambda who, key: [run[key] for run in runs if run["who"] == who]  # noqa: E731
     table = {who: {key: common.spread(pick(who, key)) for key in figures} for who in names}
-    for who in names[1:]:
+    for who in names:
+        if who == "labtune":
+            continue
         for key in ("tokens_per_second", "records_per_second"):
-            ratios = [a / b for a, b in zip(pick(names[0], key), pick(who, key), strict=True)]
+            ratios = [a / b for a, b in zip(pick("labtune", key), pick(who, key), strict=False)]
             table[who][f"labtune_over_this_{key}"] = common.spread(ratios)
     return table
 

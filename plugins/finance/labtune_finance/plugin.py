@@ -28,9 +28,7 @@ def labtune_tasks() -> list[Task]:
                     settings={
                         "encoder": "minilm",
                         "epochs": 5,
-                        "batch_size": 16,
-                        "learning_rate": 1e-4,
-                        "head_learning_rate": 1e-3,
+                        "batch_size": 32,
                     },
                 ),
             ),

@@ -13,8 +13,6 @@ PRESETS = (
             "encoder": "minilm",
             "epochs": 5,
             "batch_size": 32,
-            "learning_rate": 2e-4,
-            "head_learning_rate": 1e-3,
         },
     ),
     Preset(
@@ -24,8 +22,6 @@ PRESETS = (
             "encoder": "minilm",
             "epochs": 5,
             "batch_size": 32,
-            "learning_rate": 2e-4,
-            "head_learning_rate": 1e-3,
             "head": {"crf": True},
             "loss": {"name": "crf"},
         },
