@@ -87,6 +87,9 @@ def save_parts(parts: Parts, settings: Settings, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / LABELS_FILE, asdict(parts.labels))
         save_head(parts.model.head, folder)
+        state: Any = getattr(parts.tokenizer, "state", None)
+        if state is not None:
+            write_json(folder / TOKENIZER_FILE, state())
         save_trained(parts.model.encoder, settings, folder / ENCODER_FOLDER)
     except (OSError, SafetensorError) as error:  # safetensors reports a full disk as its own error
         raise RunError(f"{folder}: cannot write ({error}); free space and go on with --resume") from error
