@@ -45,7 +45,7 @@ def work(arguments: argparse.Namespace) -> int:
     request = Request(load_catalog(), arguments.task, given_settings(arguments), arguments.set)
     out = arguments.out or Path("runs") / f"{Path(arguments.task).name.removesuffix('.toml')}-search"
     if arguments.jobs > 1:
-        request.settings()  # what is wrong with them is told once
+        request.base()  # what is wrong with them is told once
         code = _share(arguments, out)
         if code:
             return code

@@ -11,6 +11,7 @@ from typing import Any
 from labtune.catalog import Catalog, resolve
 from labtune.encoder.methods import METHODS
 from labtune.errors import RunError, SettingsError
+from labtune.pipeline import CROSS_VALIDATION
 from labtune.settings import Settings, resolve_settings, set_layer
 
 
@@ -33,6 +34,11 @@ class Request:
             found |= {} if isinstance(value, Mapping) else {name: value}
         return found
 
+    def base(self) -> Settings:
+        """Return the settings as they are before the bits are chosen, which not every method goes with."""
+        sets = [assignment for assignment in self.sets if "bits" not in set_layer(assignment).values]
+        return resolve_settings(self.catalog, self.task, {**self.flags, "bits": None}, sets)
+
     def settings(self, **values: Any) -> Settings:
         """Return the settings with some values changed.
 
@@ -44,10 +50,14 @@ class Request:
         SettingsError
             If a value is not acceptable, or values do not go with each other.
         """
-        base = resolve_settings(self.catalog, self.task, self.flags, self.sets)
+        base = self.base()
         method = values.get("method", base.method)
         tuning = {**self._given_tuning(), **values.pop("tuning", {})}
         other = {} if method == base.method else {"learning_rate": "auto"}
+        if base.split.startswith(CROSS_VALIDATION):
+            raise SettingsError(
+                f"split {base.split} makes several runs of one; choose a split of one, such as stratified"
+            )
         settings = resolve_settings(self.catalog, self.task, {**other, **self.flags, **values}, self.sets)
         kept = settings.tuning if method == base.method else {}
         chosen = {**{name: value for name, value in kept.items() if name not in tuning}, **_taken(method, tuning)}

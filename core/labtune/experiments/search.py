@@ -14,7 +14,7 @@ from labtune.device import precision_of
 from labtune.errors import DataError, LabtuneError
 from labtune.experiments.findings import Findings, find, write
 from labtune.experiments.request import Request, claim_folder
-from labtune.experiments.spaces import Range, Space, build_space, settings_of
+from labtune.experiments.spaces import Range, Space, build_space, choices, settings_of
 from labtune.experiments.study import JOURNAL, Study, suggest
 from labtune.folder import RunFolder
 from labtune.parts import build_parts, fit_parts
@@ -53,12 +53,14 @@ def search(request: Request, out: Path, trials: int, pruner: str = "median") -> 
     Interrupted
         If the user asked to stop; the same command goes on.
     """
-    base = request.settings()
-    space, task = build_space(request, base), request.catalog.task(base.task)
+    space = build_space(request)
+    first = choices(space, "method")[:1] if "method" in space else ()
+    base = request.settings(**dict(zip(["method"], first, strict=False)))
+    task = request.catalog.task(base.task)
     splits = _without_test(load_splits(task, base))
     monitor = request.catalog.build("metrics", task.metrics[0], splits.labels).monitor
     claim_folder(out, JOURNAL, "search")
-    begun = {"settings": base.to_toml(), "space": _plain(space), "data": splits.fingerprint, "pruner": pruner}
+    begun = {"settings": base.to_toml(), "space": _plain(space), "data": dict(splits.sha256), "pruner": pruner}
     study = Study(out, begun, seed=base.seed, pruner=pruner, epochs=base.epochs)
     while (trial := study.ask(trials)) is not None:
         values = suggest(trial, space, base.method)

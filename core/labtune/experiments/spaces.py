@@ -36,15 +36,13 @@ Dimension: TypeAlias = Range | tuple[Any, ...]
 Space: TypeAlias = Mapping[str, Dimension]
 
 
-def build_space(request: Request, base: Settings) -> Space:
+def build_space(request: Request) -> Space:
     """Return the default space with the preset's own ranges, less what the user has decided.
 
     Parameters
     ----------
     request
         The task and what was said about its settings; a setting said there is not searched.
-    base
-        The settings to start from.
 
     Returns
     -------
@@ -56,16 +54,18 @@ def build_space(request: Request, base: Settings) -> Space:
     SettingsError
         If the preset's ranges are not well formed, or nothing is left to search.
     """
+    base = request.base()
     preset = request.catalog.task(base.task).preset(base.preset)
     source = f"the search of preset {preset.name!r} of {base.task!r}"
     given = request.given()
     merged = {name: value for name, value in {**DEFAULT, **preset.search}.items() if name not in given}
     space = {name: _dimension(name, value, source) for name, value in merged.items() if value is not None}
     if "method" in space:
-        methods = tuple(method for method in choices(space, "method") if _goes(request, method))
-        space = {"method": methods or (base.method,), **space, **({"method": methods} if methods else {})}
-    else:
-        methods = (base.method,)
+        space = {
+            "method": _going(request, space["method"]),
+            **{name: space[name] for name in space if name != "method"},
+        }
+    methods = choices(space, "method") if "method" in space else (base.method,)
     request.check_tuning(methods)
     space = {name: part for name, part in space.items() if any(applies(name, method) for method in methods)}
     if not space:
@@ -96,12 +96,18 @@ def settings_of(request: Request, values: Mapping[str, Any]) -> Settings:
     return request.settings(**flags)
 
 
-def _goes(request: Request, method: str) -> bool:
-    try:
-        request.settings(method=method)
-    except SettingsError:  # it does not go with the bits
-        return False
-    return True
+def _going(request: Request, methods: Dimension) -> Dimension:
+    """Return the methods that go with the bits; raises SettingsError when none does."""
+    kept, refused = [], None
+    for method in () if isinstance(methods, Range) else methods:
+        try:
+            request.settings(method=method)
+            kept.append(method)
+        except SettingsError as error:
+            refused = error
+    if refused and not kept:
+        raise refused
+    return tuple(kept)
 
 
 def _dimension(name: str, value: Any, source: str) -> Dimension:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from labtune.encoder.extras import require
@@ -84,7 +85,8 @@ class Study:
             if begun >= limit:
                 return None
             # A sampler of its own for each trial: nothing has to be remembered from one process to the next.
-            self.study.sampler = self.optuna.samplers.TPESampler(seed=self.seed + begun)
+            seed = int(np.random.SeedSequence([self.seed, begun]).generate_state(1)[0])
+            self.study.sampler = self.optuna.samplers.TPESampler(seed=seed)
             trial = self.study.ask()
             trial.set_user_attr(OWNER, _owner())
             return trial
@@ -198,4 +200,4 @@ def _pruner(optuna: Any, name: str, epochs: int) -> Any:
     if name == "hyperband":
         return pruners.HyperbandPruner(min_resource=1, max_resource=epochs)
     # The first epoch says little: warm-up is not over, and heads start from nothing.
-    return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1) if name == "median" else pruners.NopPruner()
+    return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2) if name == "median" else pruners.NopPruner()
