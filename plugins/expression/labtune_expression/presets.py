@@ -9,8 +9,8 @@ _CONV = {
     "epochs": 15,
     "batch_size": 64,
     "batch_tokens": 16384,
-    "learning_rate": 2e-3,
-    "head_learning_rate": 2e-3,
+    "learning_rate": 5e-3,
+    "head_learning_rate": 5e-3,
     "dropout": 0.2,
     "precision": "float32",
 }

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from labtune_expression.cells.annotation import annotate
-from labtune_expression.cells.reading import read as read_cells
-from labtune_expression.data import promoters
 
 import labtune
 from labtune.deploy.predictor import evaluate_file
 from labtune.errors import RunError
+from labtune_expression.cells.annotation import annotate
+from labtune_expression.cells.reading import read as read_cells
+from labtune_expression.data import promoters
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +33,7 @@ def test_planted_motifs_are_learned(tmp_path):
 def test_cells_are_annotated_in_their_own_file(tmp_path):
     anndata = pytest.importorskip("anndata")
     import pandas as pd
+
     from labtune_expression.cells.data import SAMPLE
 
     done = labtune.run("expression.cell_type", epochs=10, out=tmp_path / "run")

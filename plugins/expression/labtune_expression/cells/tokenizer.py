@@ -91,7 +91,7 @@ class GeneTokenizer:
         """Make one row of features a record: ``{"features": (B, F)}``."""
         if not self.names:
             raise RunError("tokenizer 'expression.genes' has not seen training data")
-        centred = self._centred(records)  # (B, G)
+        centred = self._centred(records).astype(float)  # (B, G); double, so that a record alone gives the same features
         found = centred @ self.loadings if self.components else centred * self.loadings
         rows = np.zeros((len(records), self.features), dtype=np.float32)
         rows[:, : found.shape[1]] = found
