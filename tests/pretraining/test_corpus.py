@@ -65,6 +65,18 @@ def test_every_token_has_about_the_same_chance():
     assert counts.min() > 0
 
 
+def test_half_of_the_pairs_go_on():
+    corpus = Corpus(np.arange(250, dtype=np.uint8), np.array([0, 50, 250]), (250,), (251,))
+    tokens, segments, follows = corpus.draw_pairs(np.random.default_rng(0), crop=30, budget=30_000)
+    assert float(follows.float().mean()) == pytest.approx(0.5, abs=0.05)
+    for row, segment, goes_on in zip(tokens, segments, follows, strict=True):
+        first, second = row[segment == 0], row[segment == 1]
+        assert (int(first[0]), int(first[-1]), int(second[-1])) == (250, 251, 251)
+        assert len(row) <= 30
+        if goes_on:
+            assert int(second[0]) == int(first[-2]) + 1
+
+
 def test_a_corpus_of_other_files_is_not_taken(tmp_path, tokenizer):
     build(tmp_path / "corpus", tmp_path / "one", tokenizer, [f"text {number}" for number in range(50)])
     with pytest.raises(RunError, match="other files"):

@@ -10,6 +10,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from labtune.encoder.fresh import fresh_encoder, token_embeddings
@@ -84,6 +85,22 @@ def test_loss_is_that_of_the_hidden_tokens_alone(recipe, catalog):
     assert model(masked).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_pairs_of_segments(recipe, texts, catalog, tmp_path):
+    done = pretrain(settings(recipe, "pairs=next", steps=3), [texts], out=tmp_path / "out", catalog=catalog)
+    assert 0 <= done.metrics["curve"][-1]["pair_accuracy"] <= 1
+
+
+def test_the_loss_of_pairs_is_added_once(recipe, catalog):
+    encoder = fresh_encoder(str(recipe), catalog, config={}, seed=0).eval()
+    model = MaskedLanguageModel(encoder, token_embeddings(encoder), pairs=True)
+    tokens = Ragged.from_rows([torch.arange(5, 25), torch.arange(30, 40)])
+    segments = tokens.with_values((torch.arange(30) % 2).long())
+    masked = Masked(tokens, torch.tensor([3, 22]), torch.tensor([7, 8]), segments, torch.tensor([1, 0]))
+    words, pairs = model.scores(masked)
+    expected = F.cross_entropy(words, masked.truth) + F.cross_entropy(pairs, masked.follows)
+    assert model(masked).item() / 2 == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_going_on_starts_from_the_weights(recipe, texts, catalog, tmp_path):
     pretrain(settings(recipe, "valid_every=200", steps=20), [texts], out=tmp_path / "one", catalog=catalog)
     encoder = tmp_path / "one" / "encoder"
@@ -136,6 +153,7 @@ def test_errors_say_what_to_do(recipe, texts, catalog, tmp_path, change, error, 
 
     with pytest.raises(error, match=words):
         attempt()
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_training_is_not_overwritten(recipe, texts, catalog, tmp_path):

@@ -78,14 +78,52 @@ class Corpus:
             left -= len(rows[-1])
         return Ragged(torch.cat(rows), offsets_of([len(row) for row in rows]))
 
+    def draw_pairs(self, rng: np.random.Generator, *, crop: int, budget: int) -> tuple[Ragged, Ragged, Tensor]:
+        """Draw pairs of segments, of which half go on from the first to the second, as BERT's were drawn.
+
+        The others have their second segment from a random place. A pair is framed as one crop, with the closing special
+        tokens between its segments as well.
+
+        Parameters
+        ----------
+        rng, crop, budget
+            As for :meth:`draw`.
+
+        Returns
+        -------
+        tuple
+            Token ids ``(N,)``, segment numbers 0 and 1 ``(N,)``, and 1 for pairs that go on ``(B,)``, all int64.
+        """
+        frame = len(self.prefix) + 2 * len(self.suffix)
+        rows: list[Tensor] = []
+        segments: list[Tensor] = []
+        follows: list[int] = []
+        left = budget
+        while left > frame + 1 or not rows:
+            whole = self._content(rng, max(min(crop, left) - frame, 2))
+            cut = max(1, round(len(whole) * rng.uniform(0.3, 0.7)))
+            goes_on = bool(rng.integers(2)) and cut < len(whole)
+            second = whole[cut:] if goes_on else self._content(rng, max(len(whole) - cut, 1))
+            first = np.concatenate([self.prefix, whole[:cut], self.suffix])
+            rows.append(torch.from_numpy(np.concatenate([first, second, self.suffix]).astype(np.int64)))
+            segments.append((torch.arange(len(rows[-1])) >= len(first)).long())
+            follows.append(int(goes_on))
+            left -= len(rows[-1])
+        offsets = offsets_of([len(row) for row in rows])
+        return Ragged(torch.cat(rows), offsets), Ragged(torch.cat(segments), offsets), torch.tensor(follows)
+
     def _crop(self, rng: np.random.Generator, room: int) -> Tensor:
+        content = self._content(rng, room)
+        return torch.from_numpy(np.concatenate([self.prefix, content, self.suffix]).astype(np.int64))
+
+    def _content(self, rng: np.random.Generator, room: int) -> np.ndarray:
         """Draw up to ``room`` tokens around a random one of the corpus."""
         position = int(rng.integers(len(self.tokens)))
         record = int(np.searchsorted(self.offsets, position, side="right")) - 1
         begin, end = int(self.offsets[record]), int(self.offsets[record + 1])
         start = max(begin, min(position - int(rng.integers(room)), end - room))
-        content = self.tokens[start : min(start + room, end)]
-        return torch.from_numpy(np.concatenate([self.prefix, content, self.suffix]).astype(np.int64))
+        content: np.ndarray = self.tokens[start : min(start + room, end)]
+        return content
 
 
 def build_corpus(

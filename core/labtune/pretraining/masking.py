@@ -27,11 +27,26 @@ class Masked:
         Flat positions to predict, ``(M,)``.
     truth
         The tokens there, ``(M,)``.
+    segments, follows
+        For pairs of segments: which segment a token is in ``(N,)``, and whether the second goes on from the first
+        ``(B,)``. None for single ones.
     """
 
     tokens: Ragged
     positions: Tensor
     truth: Tensor
+    segments: Ragged | None = None
+    follows: Tensor | None = None
+
+    def to(self, device: torch.device) -> Masked:
+        """Move every tensor."""
+        return Masked(
+            self.tokens.to(device),
+            self.positions.to(device),
+            self.truth.to(device),
+            None if self.segments is None else self.segments.to(device),
+            None if self.follows is None else self.follows.to(device),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,19 +21,31 @@ class MaskedLanguageHead(nn.Module):
         C, the encoder's width.
     vocabulary
         V, number of tokens.
+    pairs
+        Score also whether the second segment of a pair goes on from the first, from the state of the first token.
     """
 
-    def __init__(self, width: int, vocabulary: int) -> None:
+    def __init__(self, width: int, vocabulary: int, *, pairs: bool = False) -> None:
         super().__init__()
         self.dense = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
-        nn.init.normal_(self.dense.weight, std=0.02)
-        nn.init.zeros_(self.dense.bias)
+        self.pooled = nn.Linear(width, width) if pairs else None
+        self.pair = nn.Linear(width, 2) if pairs else None
+        for layer in filter(None, (self.dense, self.pooled, self.pair)):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, states: Tensor, embeddings: Tensor) -> Tensor:
         """Turn states ``(M, C)`` and token embeddings ``(V, C)`` into logits ``(M, V)``."""
         return F.linear(self.norm(F.gelu(self.dense(states))), embeddings, self.bias)
+
+    def score_pairs(self, first: Tensor) -> Tensor:
+        """Turn states of first tokens ``(B, C)`` into logits ``(B, 2)``; only for a head built for pairs."""
+        assert self.pooled is not None
+        assert self.pair is not None
+        scores: Tensor = self.pair(torch.tanh(self.pooled(first)))
+        return scores
 
 
 class MaskedLanguageModel(nn.Module):
@@ -45,20 +57,36 @@ class MaskedLanguageModel(nn.Module):
         A pre-trained or fresh encoder with token embeddings.
     embeddings
         Its token embeddings.
+    pairs
+        Whether it is given pairs of segments.
     """
 
-    def __init__(self, encoder: Encoder, embeddings: nn.Embedding) -> None:
+    def __init__(self, encoder: Encoder, embeddings: nn.Embedding, *, pairs: bool = False) -> None:
         super().__init__()
         self.encoder = encoder
         self.embeddings = (embeddings,)  # in a tuple, so that they are not registered twice
-        self.head = MaskedLanguageHead(encoder.width, embeddings.num_embeddings)
+        self.head = MaskedLanguageHead(encoder.width, embeddings.num_embeddings, pairs=pairs)
 
     def forward(self, masked: Masked) -> Tensor:
-        """Sum of the negative log-likelihoods of the hidden tokens, in nats."""
-        return F.cross_entropy(self.logits(masked).float(), masked.truth, reduction="sum")
+        """Negative log-likelihood of the hidden tokens, summed, in nats.
 
-    def logits(self, masked: Masked) -> Tensor:
-        """Scores of the vocabulary at the hidden positions: ``(M, V)``."""
-        hidden = self.encoder({"input_ids": masked.tokens}).values  # (N, C)
-        scores: Tensor = self.head(hidden.index_select(0, masked.positions), self.embeddings[0].weight)
-        return scores
+        For pairs of segments their mean loss is added once for every hidden token, so that dividing by the hidden
+        tokens gives the sum of the two means, as in BERT.
+        """
+        logits, pairs = self.scores(masked)
+        loss = F.cross_entropy(logits.float(), masked.truth, reduction="sum")
+        if pairs is not None and masked.follows is not None:
+            loss = loss + F.cross_entropy(pairs.float(), masked.follows) * len(masked.truth)
+        return loss
+
+    def scores(self, masked: Masked) -> tuple[Tensor, Tensor | None]:
+        """Scores of the vocabulary at hidden positions ``(M, V)``, and of pairs ``(B, 2)`` if they are pairs."""
+        inputs = {"input_ids": masked.tokens}
+        if masked.segments is not None:
+            inputs["token_type_ids"] = masked.segments
+        hidden = self.encoder(inputs).values  # (N, C)
+        words: Tensor = self.head(hidden.index_select(0, masked.positions), self.embeddings[0].weight)
+        if masked.segments is None:
+            return words, None
+        first = hidden.index_select(0, masked.tokens.offsets[:-1].to(hidden.device))
+        return words, self.head.score_pairs(first)

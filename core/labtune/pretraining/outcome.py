@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,17 @@ class PretrainFolder:
         """Curve, speed and data; written last."""
         return self.path / "metrics.json"
 
+    @contextmanager
+    def gone_if_fruitless(self) -> Iterator[None]:
+        """Take back a new folder that a failure left without a checkpoint to go on with."""
+        existed = self.path.exists()
+        try:
+            yield
+        except BaseException:
+            if not existed and not any(self.checkpoints.glob("step-*")):
+                shutil.rmtree(self.path, ignore_errors=True)
+            raise
+
     def claim(self, settings: PretrainSettings, files: Sequence[Path], *, resume: bool) -> None:
         """Make the folder, or make sure that it is the same training's.
 
@@ -98,21 +111,26 @@ class PretrainFolder:
         if not self.log.exists():
             return []
         events = [json.loads(line) for line in self.log.read_text().splitlines() if '"valid"' in line]
-        names = ("step", "tokens", "seconds", "perplexity", "accuracy")
-        return [{name: event[name] for name in names} for event in events if event["step"] <= until]
+        names = ("step", "tokens", "seconds", "perplexity", "accuracy", "pair_accuracy")
+        return [{name: event[name] for name in names if name in event} for event in events if event["step"] <= until]
 
 
 @torch.inference_mode()
 def perplexity(model: MaskedLanguageModel, batches: Iterable[Masked]) -> dict[str, float]:
-    """Exponential of the mean negative log-likelihood of hidden tokens, and the share that is guessed."""
-    loss, right, count = 0.0, 0, 0
+    """Exponential of the mean negative log-likelihood of hidden tokens, the share guessed, and that of pairs."""
+    loss, right, count, guessed, pairs = 0.0, 0, 0, 0, 0
     model.eval()
     for batch in batches:
-        logits = model.logits(batch).float()  # (M, V)
+        words, going_on = model.scores(batch)
+        logits = words.float()  # (M, V)
         loss += float(nn.functional.cross_entropy(logits, batch.truth, reduction="sum"))
         right += int((logits.argmax(-1) == batch.truth).sum())
         count += len(batch.truth)
-    return {"perplexity": math.exp(loss / max(count, 1)), "accuracy": right / max(count, 1)}
+        if going_on is not None and batch.follows is not None:
+            guessed += int((going_on.argmax(-1) == batch.follows).sum())
+            pairs += len(batch.follows)
+    found = {"perplexity": math.exp(loss / max(count, 1)), "accuracy": right / max(count, 1)}
+    return {**found, "pair_accuracy": guessed / pairs} if pairs else found
 
 
 def write_encoder(encoder: HubEncoder, head: MaskedLanguageHead, folder: Path, storage: str) -> None:
@@ -144,4 +162,4 @@ def load_head(head: MaskedLanguageHead, folder: Path) -> None:
     """Read the head that an earlier pre-training left beside its encoder, if there is one; else it stays fresh."""
     path = folder / HEAD_FILE
     if path.is_file():
-        head.load_state_dict(load_file(path))
+        head.load_state_dict(load_file(path), strict=False)  # with pairs or without them

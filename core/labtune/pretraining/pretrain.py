@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from labtune.data.batching import stable_seed
 from labtune.device import peak_memory_mb, precision_of
 from labtune.encoder.fresh import fresh_encoder, token_embeddings
 from labtune.encoder.hub import HubEncoder
-from labtune.encoder.loading import load_encoder
-from labtune.errors import EncoderError, TrainingError
+from labtune.encoder.loading import encoder_folder, load_encoder
+from labtune.errors import EncoderError, SettingsError, TrainingError
 from labtune.folder import write_json
 from labtune.pretraining.corpus import Corpus, build_corpus, open_corpus
 from labtune.pretraining.masking import Masked, Masking
@@ -76,17 +76,28 @@ def pretrain(
         If the user asked to stop; the folder can be resumed.
     """
     folder = PretrainFolder(out)
-    folder.claim(settings, files, resume=resume)
     encoder = _encoder(settings, catalog)
-    facts = _corpus(settings, files, folder, catalog, encoder)
-    corpora = {part: open_corpus(folder.corpus, part) for part in ("train", "valid")}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stable_seed("head", settings.seed))
-        model = MaskedLanguageModel(encoder, token_embeddings(encoder))
-    if settings.weights == "trained":
-        load_head(model.head, Path(settings.encoder))
+    with folder.gone_if_fruitless():
+        return _train(settings, files, folder, encoder, catalog, resume=resume)
+
+
+def _train(
+    settings: PretrainSettings,
+    files: Sequence[Path],
+    folder: PretrainFolder,
+    encoder: HubEncoder,
+    catalog: Catalog,
+    *,
+    resume: bool,
+) -> Pretraining:
     accelerator = Accelerator(mixed_precision=precision_of(settings.precision))
-    loop = _Loop(settings, model.to(accelerator.device), corpora, _masking(settings, encoder, facts), accelerator)
+    with accelerator.main_process_first():
+        if accelerator.is_main_process:
+            folder.claim(settings, files, resume=resume)
+        facts = _corpus(settings, files, folder, catalog, encoder)
+    model = _model(settings, encoder, catalog).to(accelerator.device)
+    corpora = {part: open_corpus(folder.corpus, part) for part in ("train", "valid")}
+    loop = _Loop(settings, model, corpora, _masking(settings, encoder, facts), accelerator)
     curve = loop.run(folder, resume=resume)
     metrics = {
         "settings": asdict(settings),
@@ -100,7 +111,19 @@ def pretrain(
         write_encoder(encoder, model.head, folder.encoder, settings.storage)
         write_json(folder.metrics, metrics)
     accelerator.wait_for_everyone()
-    return Pretraining(out, metrics)
+    return Pretraining(folder.path, metrics)
+
+
+def _model(settings: PretrainSettings, encoder: HubEncoder, catalog: Catalog) -> MaskedLanguageModel:
+    """Put a head on the encoder: that of an earlier pre-training if there is one."""
+    if settings.pairs != "none" and getattr(encoder.model.config, "type_vocab_size", 0) < 2:
+        raise SettingsError(f"encoder {settings.encoder!r} has no segment embeddings: leave pairs at none")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_seed("head", settings.seed))
+        model = MaskedLanguageModel(encoder, token_embeddings(encoder), pairs=settings.pairs != "none")
+    if settings.weights == "trained":
+        load_head(model.head, encoder_folder(settings.encoder, catalog))
+    return model
 
 
 def _encoder(settings: PretrainSettings, catalog: Catalog) -> HubEncoder:
@@ -200,8 +223,12 @@ class _Loop:
         """Draw and mask batches that add up to a number of tokens."""
         size = self.settings.batch_tokens
         for begin in range(0, tokens, size):
-            drawn = self.corpora[part].draw(rng, crop=crop, budget=min(size, tokens - begin))
-            yield self.masking(drawn, rng)
+            corpus, budget = self.corpora[part], min(size, tokens - begin)
+            if self.settings.pairs == "none":
+                yield self.masking(corpus.draw(rng, crop=crop, budget=budget), rng)
+            else:
+                drawn, segments, follows = corpus.draw_pairs(rng, crop=crop, budget=budget)
+                yield replace(self.masking(drawn, rng), segments=segments, follows=follows)
 
     def _step(self, model: Any, optimizer: Any, rate: float, crop: int) -> tuple[float, int]:
         settings, accelerator = self.settings, self.accelerator
@@ -214,7 +241,7 @@ class _Loop:
         total = torch.zeros((), device=accelerator.device)
         model.train()
         for batch in batches:
-            loss = model(_to(batch, accelerator.device)) / hidden
+            loss = model(batch.to(accelerator.device)) / hidden
             accelerator.backward(loss)
             total += loss.detach()
         value = float(accelerator.reduce(total, "mean"))
@@ -229,7 +256,7 @@ class _Loop:
 
     def _score(self, journal: Journal) -> dict[str, float]:
         with self.accelerator.autocast():
-            found = perplexity(self.model, (_to(batch, self.accelerator.device) for batch in self.valid))
+            found = perplexity(self.model, (batch.to(self.accelerator.device) for batch in self.valid))
         progress = self.progress
         journal.event(
             "valid",
@@ -269,7 +296,3 @@ def _optimizer(model: MaskedLanguageModel, settings: PretrainSettings) -> torch.
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=BETAS, fused=True)
-
-
-def _to(batch: Masked, device: torch.device) -> Masked:
-    return Masked(batch.tokens.to(device), batch.positions.to(device), batch.truth.to(device))

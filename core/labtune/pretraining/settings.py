@@ -27,6 +27,9 @@ class PretrainSettings:
         Entries of the architecture's configuration to replace, such as ``hidden_size``; for fresh weights only.
     masking, mask_share
         ``bert``: single tokens; ``span``: runs of tokens; and the share of tokens that are predicted.
+    pairs
+        ``next``: read two segments at once and learn also whether the second goes on from the first, as BERT did; for
+        encoders with segment embeddings.
     steps
         Optimiser steps.
     hours
@@ -59,6 +62,7 @@ class PretrainSettings:
     weights: str = choice("trained", "fresh")
     config: Mapping[str, Any] = table()
     masking: str = choice("bert", "span")
+    pairs: str = choice("none", "next")
     mask_share: float = number(0.15, below=1)
     steps: int = whole(10_000, low=1)
     hours: float = number(0.0)
