@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from labtune.catalog import Catalog
+from labtune.catalog import Catalog, load_catalog
 from labtune.errors import SettingsError
 from labtune.folder import RunFolder, claim, write_json, write_text
+from labtune.pipeline import run_settings
 from labtune.settings import Settings
 
 SUMMARY = "crossval.json"
@@ -33,7 +34,7 @@ class Plan(NamedTuple):
 
 
 def cross_validate(
-    settings: Settings, out: Path | None, *, resume: bool, catalog: Catalog
+    settings: Settings, out: Path | None = None, *, resume: bool = False, catalog: Catalog | None = None
 ) -> tuple[Path, dict[str, Any]]:
     """Run every fold and summarise.
 
@@ -54,9 +55,7 @@ def cross_validate(
     SettingsError
         If the split is malformed, or there is more than one data file.
     """
-    from labtune.pipeline import run_settings
-
-    plan = read_plan(settings)
+    plan, known = read_plan(settings), catalog or load_catalog()
     folder = claim(out, settings.task, resume=resume)
     folder.path.mkdir(parents=True, exist_ok=True)
     write_text(folder.settings, settings.to_toml())
@@ -65,7 +64,7 @@ def cross_validate(
         for fold in range(plan.folds):
             chosen = replace(settings, split=f"fold:{plan.folds}:{fold}", seed=settings.seed + repeat)
             place = folder.path / f"repeat-{repeat + 1}-fold-{fold + 1}"
-            runs.append(run_settings(chosen, place, resume=resume and place.exists(), catalog=catalog).metrics)
+            runs.append(run_settings(chosen, place, resume=resume and place.exists(), catalog=known).metrics)
             _drop_weights(RunFolder(place))
     summary = summarise(runs)
     write_json(folder.path / SUMMARY, summary)

@@ -39,8 +39,6 @@ from labtune.training.interrupts import Interrupted, how_to_go_on
 from labtune.training.loop import fit
 from labtune.training.training import Training, Watch
 
-CROSS_VALIDATION = "cv:"  # a split of this name is many runs
-
 
 @dataclass(frozen=True)
 class Run:
@@ -103,10 +101,6 @@ def run_settings(
 ) -> Run:
     """Run with resolved settings; see :func:`run`."""
     known = catalog or load_catalog()
-    if settings.split.startswith(CROSS_VALIDATION):
-        from labtune.crossval import cross_validate  # it is made of runs
-
-        return Run(*cross_validate(settings, out, resume=resume, catalog=known))
     with told_of_losses(how_to_go_on(out) if out else "start again"):
         accelerator = start(precision_of(settings.precision))
         folder = from_first(lambda: claim(out, settings.task, resume=resume))

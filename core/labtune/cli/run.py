@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labtune.catalog import load_catalog
+from labtune.catalog import Catalog, load_catalog
 from labtune.cli.launch import add_processes, is_first_process, is_worker, launch
 from labtune.cli.output import Subparsers, print_json, print_scores
+from labtune.errors import SettingsError
 from labtune.folder import claim
 from labtune.resuming import choose_settings
-from labtune.settings import DATA_FILES
+from labtune.settings import DATA_FILES, Settings
 from labtune.training.interrupts import how_to_go_on
 
 SETTINGS = ("preset", "encoder", "method", "bits", "epochs", "seed", "split", "checkpoint_every", "coverage")
+
+FOLDS = "cv:"  # a split that is many runs
 
 
 def add(subparsers: Subparsers) -> None:
@@ -60,6 +63,8 @@ def work(arguments: argparse.Namespace) -> int:
     catalog = load_catalog()
     given = (arguments.task, _flags(arguments), arguments.set)
     settings = choose_settings(catalog, *given, arguments.out, arguments.resume)
+    if settings.split.startswith(FOLDS):
+        return _cross_validate(arguments, settings, catalog)
     if arguments.processes > 1 and not is_worker():
         out = claim(arguments.out, settings.task, resume=arguments.resume).path
         advice = how_to_go_on(out, processes=arguments.processes)
@@ -69,6 +74,17 @@ def work(arguments: argparse.Namespace) -> int:
     run = run_settings(settings, out=arguments.out, resume=arguments.resume, catalog=catalog)
     if is_first_process():
         _tell(run.folder, run.metrics, as_json=arguments.json)
+    return 0
+
+
+def _cross_validate(arguments: argparse.Namespace, settings: Settings, catalog: Catalog) -> int:
+    """Run every fold."""
+    if arguments.processes > 1:
+        raise SettingsError("cross-validation runs in one process: leave --processes out")
+    from labtune.crossval import cross_validate
+
+    folder, summary = cross_validate(settings, arguments.out, resume=arguments.resume, catalog=catalog)
+    _tell(folder, summary, as_json=arguments.json)
     return 0
 
 
