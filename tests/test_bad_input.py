@@ -110,8 +110,9 @@ def refused(here, capsys):
         capsys.readouterr()
         assert main([str(word) for word in words]) == 2
         told = capsys.readouterr()
-        [line] = [line for line in told.err.splitlines() if not line.startswith("epoch ")]
+        *progress, line = told.err.splitlines()
         assert line.startswith("error: ")
+        assert not [other for other in progress if other.startswith(("error", "Traceback"))]
         assert len(line) < 500
         assert snapshot(here) == before
         return line
