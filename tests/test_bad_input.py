@@ -343,9 +343,26 @@ class TestFullDisk:
 
     @pytest.fixture
     def full(self):
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        yield lambda limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        """Fill the disk until the next command has ended: pytest itself must be able to write."""
+        return lambda limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, self.limits()[1]))
+
+    @staticmethod
+    def limits():
+        return resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    @pytest.fixture(autouse=True)
+    def room_again(self, monkeypatch):
+        """Give room again as soon as a command has ended."""
+        before = self.limits()
+        real = main
+
+        def run_and_make_room(*args):
+            try:
+                return real(*args)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+        monkeypatch.setitem(globals(), "main", run_and_make_room)
 
     @pytest.fixture
     def words(self, here):
@@ -371,13 +388,13 @@ class TestFullDisk:
     def test_at_a_later_checkpoint_the_run_can_go_on(self, words, here, capsys, full, monkeypatch):
         self.fill_before(monkeypatch, full, "labtune.training.loop.save_checkpoint", 50_000, call=2)
         assert self.told(words, capsys) == ["cannot write", "--resume"]
-        self.go_on(words, here, full, monkeypatch)
+        self.go_on(words, here, monkeypatch)
 
     @pytest.mark.parametrize("room", ["save_parts", "write_report", "write_json"])
     def test_at_the_end_the_run_can_go_on(self, room, words, here, capsys, full, monkeypatch):
         self.fill_before(monkeypatch, full, f"labtune.pipeline.{room}", 100)
         assert self.told(words, capsys)[:1] == ["cannot write"]
-        self.go_on(words, here, full, monkeypatch)
+        self.go_on(words, here, monkeypatch)
 
     def test_at_a_line_of_the_log(self, words, capsys, full, monkeypatch, refused):
         self.fill_before(monkeypatch, full, "labtune.training.loop.build_optimizer", 1)
@@ -394,9 +411,8 @@ class TestFullDisk:
         assert line.startswith("error: ")
         return [fragment for fragment in ("cannot write", "--resume") if fragment in line]
 
-    def go_on(self, words, here, full, monkeypatch):
+    def go_on(self, words, here, monkeypatch):
         """With room again, the run can be resumed and ends whole."""
-        full(resource.RLIM_INFINITY)
         monkeypatch.undo()
         monkeypatch.chdir(here)
         assert not list(Path("out").rglob("*.partial"))
