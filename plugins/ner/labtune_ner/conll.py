@@ -51,7 +51,7 @@ def read_columns(
             id=f"{path.stem}:{sentence.lines[0]}",
             input=words[index],
             target=targets[index] if targets else None,
-            group=f"document {sentence.document}" if has_documents else None,
+            group=f"{path.stem}: document {sentence.document}" if has_documents else None,
             source=f"{path}:{sentence.lines[0]}",
         )
 

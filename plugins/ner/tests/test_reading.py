@@ -29,7 +29,7 @@ def test_words_entities_documents_and_places(tmp_path):
     first, second, third = records(tmp_path, text)
     assert first.input == ["Anna", "Lee", "ran"]
     assert first.target == [Span(0, 2, "PER")]
-    assert [first.group, second.group, third.group] == ["document 1", "document 1", "document 2"]
+    assert [first.group, second.group, third.group] == ["file: document 1", "file: document 1", "file: document 2"]
     assert third.source.endswith("file.txt:11")
     assert len({first.id, second.id, third.id}) == 3
 
