@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from labtune.experiments.combinations import Combination, SeedScore, combine
@@ -52,7 +54,7 @@ def test_errors_are_better_when_smaller():
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
-        ([], "full fine-tuning: all that ran."),
+        ([], "full fine-tuning: nothing to compare it with."),
         (["head", 4, 0.85, 100], "full fine-tuning: 5.0 points above head at 4 bits at 1000 % of its memory."),
         (["lora", 8, 0.92, 500], "lora at 8 bits: 2.0 points above full fine-tuning at 50 % of its memory."),
         (["lora", 8, 0.9, 500], "lora at 8 bits: level with full fine-tuning at 50 % of its memory."),
@@ -67,6 +69,13 @@ def test_undefined_scores_are_never_recommended():
     assert recommend([unknown], "pearson") is None
     assert recommend([unknown, FULL], "pearson").method == "full"
     assert front([unknown, FULL], "pearson") == [FULL]
+
+
+def test_a_combination_that_lacks_a_seed_is_not_judged():
+    """Its mean would be one over other splits than the others'."""
+    lucky = replace(combination("head", 4, 0.99, 100), seeds=(0,))
+    assert recommend([FULL, lucky], "accuracy").method == "full"
+    assert front([FULL, lucky], "accuracy") == [FULL]
 
 
 def test_the_front_leaves_out_what_another_beats_in_both():

@@ -7,6 +7,7 @@ the least memory. Test scores take no part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ def recommend(combinations: Sequence[Combination], monitor: str) -> Recommendati
     monitor
         Name of the score, with a leading ``-`` when smaller is better.
     """
-    known = [item for item in combinations if item.valid.value is not None]
+    known = comparable(combinations)
     if not known:
         return None
     best = max(known, key=lambda item: goodness(item, monitor))
@@ -43,22 +44,31 @@ def recommend(combinations: Sequence[Combination], monitor: str) -> Recommendati
     chosen = min(good, key=lambda item: (item.memory_mb, item.seconds))
     whole = [item for item in known if (item.method, item.bits) == ("full", 32)]
     others = [item for item in [*whole, best, *known] if item is not chosen]
-    sentence = f"{chosen.name}: {_compared(chosen, others[0], monitor)}" if others else f"{chosen.name}: all that ran"
+    sentence = (
+        f"{chosen.name}: {_compared(chosen, others[0], monitor)}"
+        if others
+        else f"{chosen.name}: nothing to compare it with"
+    )
     return Recommendation(chosen.method, chosen.bits, f"{sentence}.", error)
+
+
+def comparable(combinations: Sequence[Combination]) -> list[Combination]:
+    """Return those with a validation score over as many seeds as any has: seeds also decide the split of the data."""
+    most = max((len(item.seeds) for item in combinations), default=0)
+    return [item for item in combinations if item.valid.value is not None and len(item.seeds) == most]
 
 
 def goodness(item: Combination, monitor: str) -> float:
     """Validation score with larger better; the worst when it is undefined."""
-    if item.valid.value is None:
-        return float("-inf")
-    return -item.valid.value if monitor.startswith("-") else item.valid.value
+    value = item.valid.value
+    return -math.inf if value is None else -value if monitor.startswith("-") else value
 
 
 def front(combinations: Sequence[Combination], monitor: str) -> list[Combination]:
     """Return those that no other beats in both validation score and memory, the smallest first."""
     kept: list[Combination] = []
-    for item in sorted(combinations, key=lambda item: (item.memory_mb, -goodness(item, monitor))):
-        if item.valid.value is not None and all(goodness(item, monitor) > goodness(other, monitor) for other in kept):
+    for item in sorted(comparable(combinations), key=lambda item: (item.memory_mb, -goodness(item, monitor))):
+        if all(goodness(item, monitor) > goodness(other, monitor) for other in kept):
             kept.append(item)
     return kept
 

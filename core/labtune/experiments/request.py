@@ -11,8 +11,9 @@ from typing import Any
 from labtune.catalog import Catalog, resolve
 from labtune.encoder.methods import METHODS
 from labtune.errors import RunError, SettingsError
-from labtune.pipeline import CROSS_VALIDATION
 from labtune.settings import Settings, resolve_settings, set_layer
+
+FOLDS = "cv:"  # a split that is many runs
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Request:
         method = values.get("method", base.method)
         tuning = {**self._given_tuning(), **values.pop("tuning", {})}
         other = {} if method == base.method else {"learning_rate": "auto"}
-        if base.split.startswith(CROSS_VALIDATION):
+        if base.split.startswith(FOLDS):
             raise SettingsError(
                 f"split {base.split} makes several runs of one; choose a split of one, such as stratified"
             )
