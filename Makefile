@@ -6,10 +6,10 @@ STAMP := $(VENV)/installed
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test check unit slow install clean
+.PHONY: demo test check unit docs install clean
 
 demo: install
-	$(BIN)/labtune run ner.conll2003 --epochs 3
+	$(BIN)/labtune run ner.conll2003
 
 test: install check unit
 
@@ -19,8 +19,12 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# One thread a test process: two processes with two threads each wait for one another.
 unit: install
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
+
+docs: install
+	$(BIN)/python docs/generate.py
 
 install: $(STAMP)
 

@@ -32,7 +32,8 @@ class Settings:
     encoder
         A plugin's name, a hub id or a local folder.
     method
-        Which weights learn; see the vocabulary in the documentation.
+        Which weights learn: all (``full``), adapters beside frozen ones (``lora``, ``dora``, ``ia3``, ``adapter``),
+        virtual tokens (``prompt``), biases (``bitfit``), or the head alone (``head``).
     bits
         Storage of the frozen encoder weights.
     seed
@@ -56,7 +57,7 @@ class Settings:
     clip
         Largest norm of the gradient; 0 never clips.
     dropout
-        In the encoder and before the head.
+        Of the encoder's hidden states; the head has its own, ``head.dropout``.
     precision
         Of the arithmetic; ``auto`` takes bfloat16 where the accelerator has it.
     patience

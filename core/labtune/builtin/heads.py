@@ -146,7 +146,7 @@ class Pool(nn.Module):
         if mode not in ("mean", "first", "max", "attention"):
             raise SettingsError(f"unknown pooling {mode!r}; known: mean, first, max, attention")
         self.mode = mode
-        self.query = nn.Linear(width, 1) if mode == "attention" else None
+        self.query = nn.Linear(width, 1, bias=False) if mode == "attention" else None
 
     def forward(self, hidden: Ragged, batch: Batch) -> Tensor:
         """Pool the states of each record."""

@@ -12,7 +12,7 @@ def labtune_tokenizers() -> list[Component]:
         Component(
             name="text",
             target="labtune.builtin.tokenizers:TextTokenizer",
-            summary="A text, a pair of texts or a list of words, by the encoder's own subwords.",
+            summary="A text or a pair of texts, by the encoder's own subwords.",
         )
     ]
 
