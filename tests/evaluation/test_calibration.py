@@ -178,8 +178,8 @@ def test_decisions_of_each_kind():
 
 
 def test_every_record_counts_once_per_record():
-    predictions = [Prediction("1", ["a"] * 9, [0.9] * 9), Prediction("2", ["a"], [0.5])]
-    decided = decisions(predictions, [Record("1", "x", ["a"] * 9), Record("2", "x", ["b"])], CLASSES)
+    predictions = [Prediction("1", ["a"] * 9, [0.9] * 9), Prediction("2", ["a"], [0.5])] * 20
+    decided = decisions(predictions, [Record("1", "x", ["a"] * 9), Record("2", "x", ["b"])] * 20, CLASSES)
     found = calibration_scores(decided)
     assert found["ece"] == pytest.approx((9 * 0.1 + 0.5) / 10)
     assert found["ece_per_record"] == pytest.approx((0.1 + 0.5) / 2)

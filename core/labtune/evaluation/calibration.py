@@ -25,7 +25,8 @@ from labtune.specs import Labels, Prediction, Record
 Array = NDArray[np.float64]
 
 ENOUGH = 2000  # records: one number needs no more
-BINS = 15  # as in Guo et al.
+BINS = 15  # as in Guo et al., but where that leaves too few decisions
+FEWEST = 25  # decisions of a bin
 RANGE = (0.05, 20.0)
 _TINY = np.finfo(np.float32).tiny
 
@@ -176,7 +177,7 @@ def _listed(value: Any) -> list[float]:
     return [] if value is None else np.atleast_1d(np.asarray(value, dtype=float)).tolist()
 
 
-def reliability(confidence: Array, correct: Array, weights: Array | None = None, bins: int = BINS) -> list[Bin]:
+def reliability(confidence: Array, correct: Array, weights: Array | None = None, bins: int | None = None) -> list[Bin]:
     """Put decisions in bins of equal weight by confidence, so that no bin rests on a handful of them.
 
     Parameters
@@ -186,10 +187,11 @@ def reliability(confidence: Array, correct: Array, weights: Array | None = None,
     weights
         ``(M,)``, all 1 by default.
     bins
-        At most so many; equal confidences are not parted.
+        At most so many; equal confidences are not parted. By default 15, or fewer with few decisions.
     """
     if not len(confidence):
         return []
+    bins = bins or min(BINS, max(1, len(confidence) // FEWEST))
     share = np.ones_like(confidence) if weights is None else weights
     _, same = np.unique(confidence, return_inverse=True)
     mass = np.bincount(same, share)  # of each distinct confidence
