@@ -12,6 +12,8 @@ _CONV = {
     "learning_rate": 5e-3,
     "head_learning_rate": 5e-3,
     "dropout": 0.2,
+    "weight_decay": 0.1,
+    "encoder_options": {"shift": 3},
     "precision": "float32",
 }
 _ROTARY = {
@@ -28,9 +30,9 @@ SEQUENCE_PRESETS = (
     Preset(name="conv", summary="Compact convolutional network from scratch; minutes on a CPU.", settings=_CONV),
     Preset(name="rotary", summary="Small rotary transformer from scratch.", settings=_ROTARY),
     Preset(
-        name="rna",
-        summary="As conv, for sequences with one strand, such as untranslated regions of mRNA.",
-        settings={**_CONV, "encoder_options": {"strands": "forward"}},
+        name="forward",
+        summary="As conv, reading one strand: for RNA, and where the direction decides.",
+        settings={**_CONV, "weight_decay": 0.01, "encoder_options": {"strands": "forward"}},
     ),
 )
 
