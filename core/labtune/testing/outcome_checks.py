@@ -104,7 +104,7 @@ def _sure(batch: Batch, logits: Ragged, kind: str) -> Ragged:
     assert batch.targets is not None
     targets: Tensor = batch.targets.values
     if not targets.is_floating_point():
-        return logits.with_values(F.one_hot(targets.clamp(min=0), logits.values.shape[1]).float() * SURE)
+        return logits.with_values(F.one_hot(targets.long().clamp(min=0), logits.values.shape[1]).float() * SURE)
     if kind == "multilabel":
         return logits.with_values((targets * 2 - 1) * SURE)
     return logits.with_values(targets.reshape(logits.values.shape))

@@ -52,7 +52,12 @@ def set_examples() -> list[Record]:
     from labtune_protein.toy import design
 
     return [
-        Record(toy.id, toy.sequence, [*(["long"] if len(toy.sequence) > 80 else []), toy.kind], source=f"toy:{toy.id}")
+        Record(
+            toy.id,
+            toy.sequence,
+            sorted([toy.kind, *(["long"] if len(toy.sequence) > 80 else [])]),
+            source=f"toy:{toy.id}",
+        )
         for toy in design("test")[:EXAMPLES]
     ]
 

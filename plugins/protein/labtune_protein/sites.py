@@ -34,7 +34,7 @@ class SitesHead(SequenceHead):
     def __init__(self, width: int, labels: Labels, *, positions: int = 512, dropout: float = 0.1) -> None:
         super().__init__(width, labels, dropout=dropout)
         self.positions = positions
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.weights = nn.Parameter(torch.zeros(positions, width, len(labels.names)))
 
     def forward(self, hidden: Ragged, batch: Batch) -> Output:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,13 +54,25 @@ class ContactPrecision:
         hidden = unresolved(record)
         size = len(record.input)
         found = []
+        ranked = prediction.details.get("pairs") or _by_range(prediction, self.contact)
         for where in RANGES:
             pairs = [
                 (int(first), int(second)) in true
-                for first, second, _ in prediction.details.get("pairs", {}).get(where, [])
+                for first, second, _ in ranked[where]
                 if not (hidden[int(first)] or hidden[int(second)])
             ]
             for divisor in SHARES.values():
                 top = pairs[: max(1, size // divisor)]
                 found.append(float(np.mean(top)) if top else np.nan)
         return found
+
+
+def _by_range(prediction: Prediction, contact: str) -> dict[str, list[tuple[int, int, float]]]:
+    """Sort predicted contacts into ranges, the surest first, for predictions that tell no further pairs."""
+    sure = prediction.confidence if isinstance(prediction.confidence, Sequence) else [1.0] * len(prediction.value)
+    pairs = [(i, j, p) for (i, j, name), p in zip(prediction.value, sure, strict=True) if name == contact]
+    pairs.sort(key=lambda pair: -pair[2])
+    return {
+        where: [pair for pair in pairs if low <= pair[1] - pair[0] < (high or math.inf)]
+        for where, (low, high) in RANGES.items()
+    }
