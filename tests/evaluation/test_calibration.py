@@ -94,7 +94,9 @@ def test_units_without_truth_do_not_count():
     whole = fit_temperature(
         GivenLogits(head, logits[1::2]), batch_of(truth[1::2], [5] * 150), batch_tokens=90, device="cpu"
     )
-    found = fit_temperature(GivenLogits(head, logits), batch_of(hidden, [10] * 150), batch_tokens=100, device="cpu")
+    found = fit_temperature(
+        GivenLogits(head, logits), batch_of(hidden, [10] * 150 + [0]), batch_tokens=100, device="cpu"
+    )
     assert found.value == pytest.approx(whole.value, rel=1e-3)
 
 

@@ -19,7 +19,7 @@ from scipy.optimize import minimize_scalar
 from labtune.data.batching import stable_seed
 from labtune.evaluation.sections import Curve, Section
 from labtune.inference import outputs, tempered
-from labtune.protocols import IGNORED, Batch
+from labtune.protocols import IGNORED, Batch, Output
 from labtune.specs import Labels, Prediction, Record
 
 Array = NDArray[np.float64]
@@ -77,29 +77,27 @@ def fit_temperature(
     """
     rows = np.random.default_rng(stable_seed("temperature", seed)).permutation(len(valid))[:ENOUGH].tolist()
     head: Any = getattr(model, "module", model).head
-    kept = list(outputs(model, valid, rows, batch_tokens=batch_tokens, device=device))
+    kept: list[tuple[Batch, Output]] = []
+    for _, batch, output in outputs(model, valid, rows, batch_tokens=batch_tokens, device=device):
+        if not kept and _log_likelihoods(head.decode(output, batch), batch) is None:
+            return Temperature()
+        kept.append((batch, output))
 
     @torch.inference_mode()
-    def likelihood(value: float) -> Array | None:
-        found = [
-            _log_likelihoods(head.decode(tempered(head, output, value), batch), batch) for _, batch, output in kept
-        ]
-        known = [part for part in found if part is not None]
-        return np.concatenate(known) if found and len(known) == len(found) else None
+    def likelihood(value: float) -> Array:
+        parts = [_log_likelihoods(head.decode(tempered(head, output, value), batch), batch) for batch, output in kept]
+        return np.concatenate([part for part in parts if part is not None] or [np.zeros(0)])
 
     before = likelihood(1.0)
-    if before is None or not before.size:
+    if not before.size:
         return Temperature()
 
     def loss(logarithm: float) -> float:
-        found = likelihood(float(np.exp(logarithm)))
-        return float(-found.sum()) + logarithm**2 / 2 if found is not None else float("inf")
+        return float(-likelihood(float(np.exp(logarithm))).sum()) + logarithm**2 / 2
 
     best = minimize_scalar(loss, bounds=np.log(RANGE), method="bounded", options={"xatol": 1e-3})
     value = float(np.exp(best.x))
-    after = likelihood(value)
-    assert after is not None
-    return Temperature(value, len(rows), float(-before.mean()), float(-after.mean()))
+    return Temperature(value, len(rows), float(-before.mean()), float(-likelihood(value).mean()))
 
 
 def _log_likelihoods(predictions: Sequence[Prediction], batch: Batch) -> Array | None:
@@ -109,6 +107,8 @@ def _log_likelihoods(predictions: Sequence[Prediction], batch: Batch) -> Array |
     found: list[Array] = []
     for prediction, target in zip(predictions, batch.targets, strict=True):
         truth = target.cpu().numpy()
+        if not len(truth):  # a record without units
+            continue
         probabilities = np.asarray(prediction.probabilities, dtype=float).reshape(len(truth), -1)
         if np.issubdtype(truth.dtype, np.integer) and truth.ndim == 1:
             known = truth != IGNORED
@@ -118,7 +118,7 @@ def _log_likelihoods(predictions: Sequence[Prediction], batch: Batch) -> Array |
         else:
             return None
         found.append(np.log(np.maximum(chances, _TINY)))
-    return np.concatenate(found) if found else None
+    return np.concatenate(found or [np.zeros(0)])
 
 
 class Decisions(NamedTuple):
