@@ -77,7 +77,7 @@ CASES = {
     "celseq2": Case(
         "expression.cell_type",
         "accuracy",
-        {"train": f"{MIXOLOGY}_5cl_p1.h5ad", "valid": f"{MIXOLOGY}_5cl_p2.h5ad", "test": f"{MIXOLOGY}.h5ad"},
+        {"train": f"{MIXOLOGY}_5cl_p1.h5ad + {MIXOLOGY}_5cl_p2.h5ad", "test": f"{MIXOLOGY}.h5ad"},
         {"reader": {"target": "cell_line"}},
     ),
 }
@@ -107,7 +107,7 @@ def measured_before() -> list[dict[str, Any]]:
 def measure(name: str, seed: int, tuned: list[str] | None) -> dict[str, Any]:
     """Run one case with one seed."""
     case, catalog = CASES[name], load_catalog()
-    data = {part: str(common.data(path)) for part, path in case.files.items()}
+    data = {part: str(one_file(path)) for part, path in case.files.items()}
     settings = resolve_settings(catalog, case.task, {**case.settings, "data": data, "seed": seed}, tuned or [])
     part = "test" if tuned is None else "valid"
     with tempfile.TemporaryDirectory() as folder:
@@ -123,6 +123,19 @@ def measure(name: str, seed: int, tuned: list[str] | None) -> dict[str, Any]:
                 found[Path(path).stem] = evaluate_file(out, common.data(path))["scores"][case.score]
     print(*(tuned or []), found, flush=True)
     return found
+
+
+def one_file(names: str) -> Path:
+    """Return a data file; several AnnData files, joined by ``+``, become one with the genes that all have."""
+    paths = [common.data(name.strip()) for name in names.split("+")]
+    if len(paths) == 1:
+        return paths[0]
+    import anndata
+
+    joined = anndata.concat([anndata.read_h5ad(path) for path in paths], join="inner", index_unique="-")
+    target = Path(tempfile.mkdtemp()) / "joined.h5ad"
+    joined.write_h5ad(target)
+    return target
 
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
