@@ -55,7 +55,8 @@ def ran(replace, demo):
 def test_run_hands_over_the_settings(ran, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = "--train a.csv --test b.csv --encoder minilm --method lora --bits 4 --epochs 5 --seed 6 --split random"
-    more = "--coverage 0.8 --slice donor --slice batch --checkpoint-every 7 --preset large --set loss.gamma=2 --set clip=0 --out here --resume"
+    more = "--coverage 0.8 --slice donor --slice batch --checkpoint-every 7 --preset large "
+    more += "--set loss.gamma=2 --set clip=0 --out here --resume"
     assert main(["run", "demo.words", *words.split(), *more.split()]) == 0
     [call] = ran
     settings = call["settings"]

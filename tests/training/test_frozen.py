@@ -52,7 +52,7 @@ def test_windows_are_put_together_before_they_are_stored(training):
         stored = ready.model.encode(ready.train)
         computed = made.model.encode(made.train)
     assert stored.bounds == computed.bounds
-    assert torch.allclose(stored.values, computed.values, atol=1e-5)
+    assert torch.allclose(stored.values, computed.values, atol=1e-3)
 
 
 def test_the_file_goes(training):

@@ -19,7 +19,14 @@ from labtune.errors import RunError, SettingsError
 from labtune.pipeline import run
 
 TASK = "finance.sentiment"
-OPTIONS = {"encoder": "tiny", "epochs": 2, "patience": 2, "learning_rate": 3e-3, "checkpoint_every": 1}
+OPTIONS = {
+    "encoder": "tiny",
+    "epochs": 2,
+    "batch_size": 16,
+    "patience": 2,
+    "learning_rate": 3e-3,
+    "checkpoint_every": 1,
+}
 TIMED = {"seconds", "tokens_per_second", "records_per_second", "peak_memory_mb"}
 
 

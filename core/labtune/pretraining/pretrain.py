@@ -31,6 +31,7 @@ from labtune.pretraining.masking import Masked, Masking
 from labtune.pretraining.objective import MaskedLanguageModel
 from labtune.pretraining.outcome import PretrainFolder, load_head, perplexity, write_encoder
 from labtune.pretraining.settings import PretrainSettings
+from labtune.processes import start
 from labtune.provenance import provenance
 from labtune.specs import Labels
 from labtune.training.checkpoints import Progress, load_checkpoint, restore_optimizer, save_checkpoint
@@ -90,7 +91,7 @@ def _train(
     *,
     resume: bool,
 ) -> Pretraining:
-    accelerator = Accelerator(mixed_precision=precision_of(settings.precision))
+    accelerator = start(precision_of(settings.precision))
     with accelerator.main_process_first():
         if accelerator.is_main_process:
             folder.claim(settings, files, resume=resume)

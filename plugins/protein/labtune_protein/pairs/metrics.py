@@ -58,7 +58,7 @@ class ContactPrecision:
         for where in RANGES:
             pairs = [
                 (int(first), int(second)) in true
-                for first, second, _ in ranked[where]
+                for first, second, _ in ranked.get(where, ())
                 if not (hidden[int(first)] or hidden[int(second)])
             ]
             for divisor in SHARES.values():
