@@ -55,6 +55,6 @@ def write(name: str, content: Mapping[str, Any]) -> Path:
     """Write one result with machine, versions and date."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    facts = {"machine": machine(), **provenance({}), "date": datetime.now(UTC).date().isoformat()}
+    facts = {**provenance({}), "hardware": machine(), "date": datetime.now(UTC).date().isoformat()}
     path.write_text(json.dumps({**content, "facts": facts}, indent=2) + "\n")
     return path
