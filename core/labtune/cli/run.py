@@ -99,5 +99,7 @@ def _tell(folder: Path, metrics: Mapping[str, Any], *, as_json: bool) -> None:
         print_json({"run": str(folder), **metrics})
         return
     print_scores(metrics.get("test") or metrics.get("valid") or {}, metrics.get("baseline"))
+    if "split" in metrics:
+        print(f"split: {metrics['split']}")
     report = folder / "report.html"
     print(f"report: {report}" if report.exists() else f"folder: {folder}")
