@@ -16,7 +16,7 @@ from torch import nn
 from labtune.catalog import Catalog
 from labtune.data.batching import stable_seed
 from labtune.encoder.tuned import build_encoder, load_trained, save_trained
-from labtune.errors import RunError
+from labtune.errors import RunError, SettingsError
 from labtune.folder import write_json
 from labtune.model import Model, load_head, save_head
 from labtune.protocols import Batch, Loss, Metric, Tokenizer
@@ -104,12 +104,15 @@ def _assemble(settings: Settings, catalog: Catalog, labels: Labels, encoder: Any
 
     with _seeded("head", settings):
         head: nn.Module = build("heads", task.head, settings.head, encoder.width)
+    needed = getattr(head, "needs_loss", None)
+    if needed and settings.loss.get("name", needed) != needed:
+        raise SettingsError(f"loss.name is {settings.loss['name']!r}, but this head learns by {needed!r}: leave it out")
     return Parts(
         task=task,
         labels=labels,
         tokenizer=build("tokenizers", task.tokenizer, settings.tokenizer, encoder.tokenizer),
         model=Model(encoder, head, window_overlap=settings.window_overlap),
-        loss=build("losses", task.loss, settings.loss),
+        loss=build("losses", needed or task.loss, settings.loss),
         metrics=[catalog.build("metrics", name, labels) for name in task.metrics],
     )
 

@@ -123,6 +123,8 @@ class Output:
 #
 # A head whose scores are not all in the logits may have ``tempered(output, temperature)``, which returns an output with
 # every score divided; calibration uses it. By default the logits are divided.
+#
+# A head that only one loss can train, such as a CRF, names it in ``needs_loss``; it then takes the place of the task's.
 
 
 class Tokenizer(Protocol):

@@ -179,6 +179,8 @@ class CrfTokenHead(TokenHead):
         As for :class:`labtune.builtin.heads.TokenHead`; the labels are of kind ``classes``.
     """
 
+    needs_loss = "crf"
+
     def __init__(self, width: int, labels: Labels, *, dropout: float = 0.1, outputs: int | None = None) -> None:
         super().__init__(width, labels, dropout=dropout, outputs=outputs)
         size = self.linear.out_features

@@ -33,7 +33,7 @@ class EntityHead(TokenHead):
     dropout
         On the hidden states.
     crf
-        Learn scores of tag pairs too; the run then needs ``loss.name = "crf"``, as in the preset ``crf``.
+        Learn scores of tag pairs too, by the loss ``crf``.
     """
 
     legal: Tensor
@@ -43,6 +43,7 @@ class EntityHead(TokenHead):
         size = len(tag_names(labels.names))
         super().__init__(width, labels, dropout=dropout, outputs=size)
         self.crf = crf
+        self.needs_loss = "crf" if crf else None
         if crf:
             self.transitions = nn.Parameter(torch.zeros(size, size))
             self.start = nn.Parameter(torch.zeros(size))

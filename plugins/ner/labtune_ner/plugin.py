@@ -23,7 +23,6 @@ PRESETS = (
             "epochs": 5,
             "batch_size": 32,
             "head": {"crf": True},
-            "loss": {"name": "crf"},
         },
     ),
 )
