@@ -42,6 +42,10 @@ def labtune_tasks():
 """
 
 
+SENTENCES = "Anna B-PER\nmet O\nBob B-PER\nin O\nParis B-LOC\n\nRain O\nin O\nOslo B-LOC\n\n"
+TABLE = "text,label\nprofit rose,positive\nsales fell,negative\nno change,neutral\n"
+
+
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a developer's own switches out of the tests."""
@@ -124,3 +128,42 @@ def labtune() -> Callable[..., subprocess.CompletedProcess[str]]:
 def new_distribution() -> Callable[..., None]:
     """Write a distribution into a folder of the test's choice; see :func:`write_distribution`."""
     return write_distribution
+
+
+@pytest.fixture(scope="session")
+def sentences() -> str:
+    """Return two sentences with entities, as a column file."""
+    return SENTENCES
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder with a good file for entities and one for a table of texts."""
+    monkeypatch.chdir(tmp_path)
+    Path("good.txt").write_text(SENTENCES)
+    Path("good.csv").write_text(TABLE)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that must fail: returns its one line; the folder must stay as it was."""
+    from labtune import cli
+
+    def check(*words: object) -> str:
+        before = _sizes(here)
+        capsys.readouterr()
+        assert cli.main([str(word) for word in words]) == 2
+        told = capsys.readouterr()
+        *progress, line = told.err.splitlines()
+        assert line.startswith("error: ")
+        assert not [other for other in progress if other.startswith(("error", "Traceback"))]
+        assert len(line) < 500
+        assert _sizes(here) == before
+        return line
+
+    return check
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*")}

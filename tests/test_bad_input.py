@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import resource
 import shutil
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from labtune.cli import main
 from labtune.encoder.tiny import build
 
-GOOD = "Anna B-PER\nmet O\nBob B-PER\nin O\nParis B-LOC\n\nRain O\nin O\nOslo B-LOC\n\n"
 TABLE = "text,label\nprofit rose,positive\nsales fell,negative\nno change,neutral\n"
 MEASURED = """
 from labtune import Labels, Preset, Task, hookimpl
@@ -88,40 +86,9 @@ SETTINGS = {
     "fractions": (["--set", "fractions=[0.5,0.5,0.5]"], ["fractions", "sum to 1"]),
     "bits of full": (["--bits", "8"], ["8 bits", "lora"]),
     "smoothing": (["--set", "loss.smoothing=2"], ["smoothing"]),
+    "loss of another head": (["--set", "head.crf=true", "--set", "loss.name=focal"], ["'focal'", "'crf'"]),
     "no training data": (["--test", "good.txt"], ["--train"]),
 }
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder to work in, with a good file for each task."""
-    monkeypatch.chdir(tmp_path)
-    Path("good.txt").write_text(GOOD)
-    Path("good.csv").write_text(TABLE)
-    return tmp_path
-
-
-@pytest.fixture
-def refused(here, capsys):
-    """Run a command that must fail: returns its one line; the folder must stay as it was."""
-
-    def check(*words):
-        before = snapshot(here)
-        capsys.readouterr()
-        assert main([str(word) for word in words]) == 2
-        told = capsys.readouterr()
-        *progress, line = told.err.splitlines()
-        assert line.startswith("error: ")
-        assert not [other for other in progress if other.startswith(("error", "Traceback"))]
-        assert len(line) < 500
-        assert snapshot(here) == before
-        return line
-
-    return check
-
-
-def snapshot(folder):
-    return {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*")}
 
 
 def run(*words, task="ner.conll2003"):
@@ -188,13 +155,13 @@ def test_a_folder_instead_of_a_file(here, refused):
     assert_says(refused(*run("--train", "data", "--valid", "good.txt")), ["data", "folder"])
 
 
-def test_a_broken_archive(here, refused):
-    Path("bad.txt.gz").write_bytes(gzip.compress(GOOD.encode() * 50)[:60])
+def test_a_broken_archive(here, refused, sentences):
+    Path("bad.txt.gz").write_bytes(gzip.compress(sentences.encode() * 50)[:60])
     assert_says(refused(*run("--train", "bad.txt.gz", "--valid", "good.txt")), ["bad.txt.gz"])
 
 
-def test_a_label_that_training_never_had(here, refused):
-    Path("other.txt").write_text(GOOD.replace("B-LOC", "B-TREE"))
+def test_a_label_that_training_never_had(here, refused, sentences):
+    Path("other.txt").write_text(sentences.replace("B-LOC", "B-TREE"))
     line = refused(*run("--train", "good.txt", "--valid", "good.txt", "--test", "other.txt", task="ner.spans"))
     assert_says(line, ["other.txt", "'TREE'", "test"])
 
@@ -286,9 +253,9 @@ class TestRuns:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def finished(cls, tmp_path_factory):
+    def finished(cls, tmp_path_factory, sentences):
         folder = tmp_path_factory.mktemp("finished")
-        (folder / "good.txt").write_text(GOOD)
+        (folder / "good.txt").write_text(sentences)
         good = str(folder / "good.txt")
         assert main(run("--train", good, "--valid", good, "--test", good, "--out", str(folder / "run"))) == 0
         return folder / "run"
@@ -330,94 +297,12 @@ class TestRuns:
         Path("empty.txt").touch()
         assert_says(refused("predict", "run", "empty.txt"), ["empty.txt"])
 
-    def test_a_label_to_evaluate_that_the_model_lacks(self, folder, refused):
-        Path("other.txt").write_text(GOOD.replace("B-LOC", "B-TREE"))
+    def test_a_label_to_evaluate_that_the_model_lacks(self, folder, refused, sentences):
+        Path("other.txt").write_text(sentences.replace("B-LOC", "B-TREE"))
         assert_says(refused("evaluate", "run", "other.txt"), ["other.txt", "'TREE'"])
 
     def test_predictions_into_a_folder_that_is_not_there(self, folder, refused):
         assert_says(refused("predict", "run", "good.txt", "-o", "gone/out.jsonl"), ["gone/out.jsonl"])
-
-
-class TestFullDisk:
-    """Writing stops at a number of bytes a file, as on a full disk."""
-
-    @pytest.fixture
-    def full(self):
-        """Fill the disk until the next command has ended: pytest itself must be able to write."""
-        return lambda limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, self.limits()[1]))
-
-    @staticmethod
-    def limits():
-        return resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    @pytest.fixture(autouse=True)
-    def room_again(self, monkeypatch):
-        """Give room again as soon as a command has ended."""
-        before = self.limits()
-        real = main
-
-        def run_and_make_room(*args):
-            try:
-                return real(*args)
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-        monkeypatch.setitem(globals(), "main", run_and_make_room)
-
-    @pytest.fixture
-    def words(self, here):
-        return run("--train", "good.txt", "--valid", "good.txt", "--test", "good.txt", "--epochs", "2")
-
-    def fill_before(self, monkeypatch, full, where, limit, *, call=1):
-        """Fill the disk just before the given call of a function."""
-        module, name = where.rsplit(".", 1)
-        calls = iter(range(1, 99))
-        real = getattr(__import__(module, fromlist=[name]), name)
-
-        def fill(*args, **options):
-            if next(calls) == call:
-                full(limit)
-            return real(*args, **options)
-
-        monkeypatch.setattr(where, fill)
-
-    def test_at_the_first_checkpoint_nothing_stays(self, words, refused, full):
-        full(50_000)
-        assert_says(refused(*words), ["cannot write"])
-
-    def test_at_a_later_checkpoint_the_run_can_go_on(self, words, here, capsys, full, monkeypatch):
-        self.fill_before(monkeypatch, full, "labtune.training.loop.save_checkpoint", 50_000, call=2)
-        assert self.told(words, capsys) == ["cannot write", "--resume"]
-        self.go_on(words, here, monkeypatch)
-
-    @pytest.mark.parametrize("room", ["save_parts", "write_report", "write_json"])
-    def test_at_the_end_the_run_can_go_on(self, room, words, here, capsys, full, monkeypatch):
-        self.fill_before(monkeypatch, full, f"labtune.pipeline.{room}", 100)
-        assert self.told(words, capsys)[:1] == ["cannot write"]
-        self.go_on(words, here, monkeypatch)
-
-    def test_at_a_line_of_the_log(self, words, capsys, full, monkeypatch, refused):
-        self.fill_before(monkeypatch, full, "labtune.training.loop.build_optimizer", 1)
-        assert_says(refused(*words), ["log.jsonl", "cannot write"])
-
-    def test_at_predictions(self, words, here, full, refused):
-        assert main(words) == 0
-        full(100)
-        assert_says(refused("predict", "out", "good.txt"), ["good.txt.predictions.jsonl", "cannot write"])
-
-    def told(self, words, capsys):
-        assert main(words) == 2
-        line = capsys.readouterr().err.splitlines()[-1]
-        assert line.startswith("error: ")
-        return [fragment for fragment in ("cannot write", "--resume") if fragment in line]
-
-    def go_on(self, words, here, monkeypatch):
-        """With room again, the run can be resumed and ends whole."""
-        monkeypatch.undo()
-        monkeypatch.chdir(here)
-        assert not list(Path("out").rglob("*.partial"))
-        assert main([*words, "--resume"]) == 0
-        assert {"metrics.json", "report.html", "predictions.jsonl", "model"} <= {p.name for p in Path("out").iterdir()}
 
 
 def test_from_outside(here, labtune):
