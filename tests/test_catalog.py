@@ -8,6 +8,10 @@ from labtune.catalog import call_target, load_catalog, resolve
 from labtune.errors import PluginError, SettingsError
 
 PARTS = """
+from __future__ import annotations
+
+from typing import TypedDict, Unpack
+
 from labtune import Component, hookimpl
 
 class Head:
@@ -19,6 +23,13 @@ def read(path, *, labelled, column):
 
 def anything(**options):
     return options
+
+class Table(TypedDict, total=False):
+    column: str
+    separator: str
+
+def handing_on(path, *, labelled, header="", **table: Unpack[Table]):
+    return table
 
 def failing():
     import no_such_library
@@ -61,6 +72,13 @@ def test_a_needed_option_that_is_missing_is_named():
 
 def test_open_options_pass_unchecked():
     assert call_target("labtune_parts:anything", name=1, target=2) == {"name": 1, "target": 2}
+
+
+def test_options_that_are_handed_on_are_known():
+    words = {"what": "reader option", "labelled": True}
+    assert call_target("labtune_parts:handing_on", "here", **words, separator=";") == {"separator": ";"}
+    with pytest.raises(SettingsError, match=r"unknown reader option: 'seperator'\. Did you mean 'separator'\?"):
+        call_target("labtune_parts:handing_on", "here", **words, seperator=";")
 
 
 def test_a_failure_inside_the_part_is_its_own():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from operator import attrgetter
-from typing import Any
+from typing import Any, get_args, get_type_hints, is_typeddict
 
 from labtune.errors import PluginError, SettingsError, nearest
 from labtune.plugins import KINDS, Loaded, load_plugins
@@ -136,9 +136,22 @@ def _check_options(function: Callable[..., Any], given: int, what: str, options:
     places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p not in places[:given]]
     known = [parameter.name for parameter in named]
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    open_ended = [parameter for parameter in parameters if parameter.kind is parameter.VAR_KEYWORD]
+    handed_on = _handed_on(function, open_ended[0].name) if open_ended else ()
+    if handed_on is not None:
+        known += handed_on
         for name in options.keys() - known:
             raise SettingsError(f"unknown {what}: {name!r}. {nearest(name, known) if known else 'It has none.'}")
     for parameter in named:
         if parameter.default is parameter.empty and parameter.name not in options:
             raise SettingsError(f"missing {what}: {parameter.name!r} must be given")
+
+
+def _handed_on(function: Callable[..., Any], name: str) -> Sequence[str] | None:
+    """Names behind ``**options: Unpack[SomeTypedDict]``; None when ``**options`` may be anything."""
+    try:
+        hint = get_type_hints(function).get(name)
+    except (NameError, TypeError):  # hints that only a type checker can read
+        return None
+    (table,) = get_args(hint) or (None,)
+    return list(get_type_hints(table)) if is_typeddict(table) else None

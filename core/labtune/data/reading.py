@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from labtune.errors import DataError, nearest
 from labtune.specs import Record
@@ -18,6 +18,17 @@ from labtune.specs import Record
 _LONGEST_FIELD = 1 << 26
 
 Row = tuple[int, Mapping[str, Any]]  # line number, cells by column
+
+
+class Columns(TypedDict, total=False):
+    """Options of :func:`read_table`, for readers that hand them on: ``**columns: Unpack[Columns]``."""
+
+    input: str
+    target: str
+    id: str
+    group: str
+    separator: str | None
+    encoding: str
 
 
 def open_text(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:

@@ -10,8 +10,9 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
-from labtune.data.reading import open_text, read_table
+from labtune.data.reading import Columns, open_text, read_table
 from labtune.errors import DataError
 from labtune.specs import Record
 from labtune_finance.plugin import SENTIMENTS
@@ -26,12 +27,7 @@ def read(
     path: Path,
     *,
     labelled: bool,
-    input: str = "text",  # noqa: A002 - the user's word for the column
-    target: str = "label",
-    id: str = "id",  # noqa: A002 - likewise
-    group: str = "",
-    separator: str | None = None,
-    encoding: str = "",
+    **columns: Unpack[Columns],
 ) -> Iterator[Record]:
     """Yield the sentences of a file.
 
@@ -42,10 +38,8 @@ def read(
         :func:`labtune.data.reading.read_table`.
     labelled
         Whether the labels are read. If not, a label at the end of a line is taken off, so that no model sees it.
-    input, target, id, group, separator
-        Of a table.
-    encoding
-        Of the file; by default UTF-8, and Latin-1 for a ``.txt`` file that is not UTF-8.
+    columns
+        Options of a table. ``encoding`` is by default UTF-8, and Latin-1 for a ``.txt`` file that is not UTF-8.
 
     Yields
     ------
@@ -59,18 +53,9 @@ def read(
     """
     path = Path(path)
     if path.name.removesuffix(".gz").endswith(".txt"):
-        records = _read_lines(path, encoding or _encoding_of(path), labelled)
+        records = _read_lines(path, columns.get("encoding") or _encoding_of(path), labelled)
     else:
-        records = read_table(
-            path,
-            labelled=labelled,
-            input=input,
-            target=target,
-            id=id,
-            group=group,
-            separator=separator,
-            encoding=encoding or "utf-8",
-        )
+        records = read_table(path, labelled=labelled, **columns)
     lost = 0
     for record in records:
         lost += LOST in record.input

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from labtune.data.reading import read_table
+from labtune.data.reading import Columns, read_table
 from labtune.errors import DataError, SettingsError
 from labtune.specs import Record
 from labtune_protein.alphabet import clean
@@ -21,16 +21,22 @@ from labtune_protein.structure.files import is_structure
 
 log = logging.getLogger(__name__)
 
+TABLE: Columns = {"input": "sequence", "target": "target"}
+
+
+class ResidueOptions(Columns, total=False):
+    """Options of :func:`read_residues`."""
+
+    labels: str
+    mask: str
+
 
 def read_sequences(
     path: Path,
     *,
     labelled: bool,
-    input: str = "sequence",  # noqa: A002 - the user's word for the column
-    target: str = "target",
-    id: str = "id",  # noqa: A002 - likewise
-    group: str = "",
     header: str = "",
+    **columns: Unpack[Columns],
 ) -> Iterator[Record]:
     """Yield sequences with one target each.
 
@@ -40,11 +46,11 @@ def read_sequences(
         FASTA (the target as ``TARGET=`` in the header), CSV, TSV, JSON Lines, Parquet; a structure gives its chains.
     labelled
         Whether targets are read.
-    input, target, id, group
-        Names of the columns of a table.
     header
         A regular expression that finds the target of a FASTA entry in its header after the id, as its first group:
         ``"(.+)-[MSU]"`` reads DeepLoc's. Empty for ``TARGET=``.
+    columns
+        Options of a table; its columns are ``sequence`` and ``target`` by default.
 
     Raises
     ------
@@ -57,7 +63,7 @@ def read_sequences(
         pattern = _pattern(header or r"(?:^|\s)TARGET=(\S+)")
         records = (_entry_record(entry, pattern if labelled else None) for entry in read_fasta(path))
     else:
-        records = read_table(path, labelled=labelled, input=input, target=target, id=id, group=group)
+        records = read_table(path, labelled=labelled, **(TABLE | columns))
     yield from _cleaned(records, path)
 
 
@@ -65,12 +71,9 @@ def read_residues(
     path: Path,
     *,
     labelled: bool,
-    input: str = "sequence",  # noqa: A002 - the user's word for the column
-    target: str = "target",
-    id: str = "id",  # noqa: A002 - likewise
-    group: str = "",
     labels: str = "",
     mask: str = "mask",
+    **columns: Unpack[Columns],
 ) -> Iterator[Record]:
     """Yield sequences with one target a residue; None where it is masked.
 
@@ -82,12 +85,12 @@ def read_residues(
         a text with one letter a residue, or a list. Or PDB and mmCIF, which give relative accessibilities.
     labelled
         Whether targets are read.
-    input, target, id, group
-        Names of the columns of a table.
     labels
         Which file beside ``NAME.sequences.fasta`` has the labels, when there are several: ``labels_dssp8``.
     mask
         Name of the mask's column or file; 0 hides a label. It may be absent.
+    columns
+        Options of a table, as for :func:`read_sequences`.
 
     Raises
     ------
@@ -99,13 +102,15 @@ def read_residues(
     elif is_fasta(path):
         records = _labelled_entries(path, labels, mask) if labelled else _plain(path)
     else:
-        records = read_table(path, labelled=labelled, input=input, target=target, id=id, group=group)
+        records = read_table(path, labelled=labelled, **(TABLE | columns))
         if labelled:
             records = (_table_labels(record, mask) for record in records)
     yield from _cleaned(records, path)
 
 
-def read_secondary_structure(path: Path, *, labelled: bool, states: int = 3, **options: Any) -> Iterator[Record]:
+def read_secondary_structure(
+    path: Path, *, labelled: bool, states: int = 3, **options: Unpack[ResidueOptions]
+) -> Iterator[Record]:
     """Yield sequences with a secondary structure state a residue.
 
     Parameters
