@@ -23,8 +23,8 @@ from scipy.optimize import minimize_scalar
 from labtune.catalog import load_catalog
 from labtune.data.splits import load_splits
 from labtune.deploy.predictor import load
-from labtune.evaluation.calibration import calibration_scores, decisions
 from labtune.evaluation.conformal import calibrate, mark, realised
+from labtune.evaluation.reliability import calibration_scores, decisions
 from labtune.pipeline import run_settings
 from labtune.settings import resolve_settings
 from labtune.specs import Labels, Prediction, Record
@@ -57,7 +57,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
         predictor = load(Path(folder) / "run", catalog=catalog)
     splits = load_splits(catalog.task(task), settings)
     records = splits.records["valid"] + splits.records["test"]
-    temperature = predictor.confidence.temperature.value
+    temperature = predictor.confidence.calibration.temperature.value
     logits = temperature * np.log([prediction.probabilities for prediction in predictor.predict(records)])  # (R, L)
     generator = np.random.default_rng(seed)
     dealt = [deal(logits, records, splits.labels, generator.permutation(len(records))) for _ in range(DEALS)]

@@ -5,8 +5,8 @@ Several processes share the records and every one gets all predictions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import torch
 
@@ -15,6 +15,8 @@ from labtune.processes import count, gathered, rank
 from labtune.protocols import Batch, Output
 from labtune.specs import Prediction
 
+Adjust: TypeAlias = Callable[[Any, Output], Output]  # from a head and what it computed to what it shall decode
+
 
 def predict(
     model: torch.nn.Module,
@@ -22,7 +24,7 @@ def predict(
     *,
     batch_tokens: int,
     device: torch.device | str = "cpu",
-    temperature: float = 1.0,
+    adjust: Adjust | None = None,
 ) -> list[Prediction]:
     """Predict every record of a tokenised data set; every process of a run must call it.
 
@@ -36,8 +38,8 @@ def predict(
         Tokens a forward pass.
     device
         Where the model is.
-    temperature
-        What scores are divided by before they are decoded.
+    adjust
+        What becomes of the head's output before it is decoded, such as a calibration.
 
     Returns
     -------
@@ -49,7 +51,8 @@ def predict(
     found: dict[int, Prediction] = {}
     with torch.inference_mode():
         for rows, batch, output in outputs(model, data, share, batch_tokens=batch_tokens, device=device):
-            found.update(zip(rows, head.decode(tempered(head, output, temperature), batch), strict=True))
+            adjusted = output if adjust is None else adjust(head, output)
+            found.update(zip(rows, head.decode(adjusted, batch), strict=True))
     everything = gathered(found)
     return [everything[row] for row in range(len(data))]
 
@@ -74,16 +77,6 @@ def outputs(
             yield chosen, batch, output
     finally:
         bare.train(was_training)
-
-
-def tempered(head: Any, output: Output, temperature: float) -> Output:
-    """Divide the scores by a temperature: the logits, or what the head's own ``tempered`` says."""
-    if temperature == 1:
-        return output
-    own: Any = getattr(head, "tempered", None)
-    if own is not None:
-        return own(output, temperature)  # type: ignore[no-any-return]
-    return Output(output.logits.with_values(output.logits.values / temperature), output.extras)
 
 
 def _bare(model: torch.nn.Module) -> Any:

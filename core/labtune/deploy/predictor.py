@@ -42,7 +42,7 @@ class Predictor:
     device
         Where the model is.
     confidence
-        Temperature and thresholds, as calibrated by the run.
+        Calibration and thresholds, as found by the run.
     """
 
     settings: Settings
@@ -85,7 +85,7 @@ class Predictor:
                 data,
                 batch_tokens=self.settings.batch_tokens,
                 device=self.device,
-                temperature=self.confidence.temperature.value,
+                adjust=self.confidence.calibration,
             )
             yield from self.confidence.mark(predictions, self.parts.labels, self.settings.coverage)
 

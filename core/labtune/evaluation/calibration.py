@@ -1,15 +1,14 @@
-"""Confidence that means what it says: one temperature for the scores, and how far confidence is from accuracy.
+"""How a run makes its confidence mean what it says: a temperature, or a finer rescaling where data show it is better.
 
-A head's scores are divided by a temperature before it decodes, so every probability that it derives from them, of a
-class, a word or a whole span, is tempered alike, and no prediction changes (Guo et al. 2017, On Calibration of Modern
-Neural Networks, ICML).
+The rescalings are tried where validation data have enough of every class. Each is fitted without a fold and measured on
+it, as the temperature is; one is taken when its log loss is lower than the temperature's by more than a standard error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,227 +16,203 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from labtune.data.batching import stable_seed
-from labtune.evaluation.sections import Curve, Section
-from labtune.inference import outputs, tempered
-from labtune.protocols import IGNORED, Batch, Output
-from labtune.specs import Labels, Prediction, Record
+from labtune.evaluation.rescaling import (
+    Array,
+    Isotonic,
+    Rescaling,
+    Scored,
+    Vector,
+    fit_isotonic,
+    fit_vector,
+    probabilities,
+    scored,
+)
+from labtune.evaluation.temperature import RANGE, Temperature, fit_temperature, tempered
+from labtune.inference import outputs
+from labtune.protocols import Batch, Output
 
-Array = NDArray[np.float64]
+ENOUGH = 2000  # records: a few numbers need no more
+LEAST = {"vector": 20, "isotonic": 100}  # true and false cases of each class
+FOLDS = 5
 
-ENOUGH = 2000  # records: one number needs no more
-BINS = 15  # as in Guo et al., but where that leaves too few decisions
-FEWEST = 25  # decisions of a bin
-RANGE = (0.05, 20.0)
-_TINY = np.finfo(np.float32).tiny
+Fit = Callable[[Scored, float], Rescaling]
+FITS: Mapping[str, Fit] = {"vector": fit_vector, "isotonic": fit_isotonic}
+KINDS: Mapping[str, type[Vector] | type[Isotonic]] = {"vector": Vector, "isotonic": Isotonic}
 
 
 @dataclass(frozen=True, slots=True)
-class Temperature:
-    """A temperature and what it did to the validation data that it was fitted on.
+class Calibration:
+    """What becomes of a head's scores before they are decoded.
 
     Parameters
     ----------
-    value
-        What scores are divided by; above 1 the model was too sure of itself.
-    records
-        How many were used.
-    nll_before, nll_after
-        Mean negative log-likelihood of the truth, at temperature 1 and at this one.
+    temperature
+        Used unless there is a rescaling.
+    method
+        ``temperature``, ``vector`` or ``isotonic``.
+    rescaling
+        Of the latter two.
+    exclusive
+        Whether one class is true of each row of logits.
+    losses
+        Log loss a target of each method that was tried, on folds that it was not fitted on.
     """
 
-    value: float = 1.0
-    records: int = 0
-    nll_before: float | None = None
-    nll_after: float | None = None
+    temperature: Temperature = field(default_factory=Temperature)
+    method: str = "temperature"
+    rescaling: Vector | Isotonic | None = None
+    exclusive: bool = True
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+    def __call__(self, head: Any, output: Output) -> Output:
+        """Calibrate what a head computed."""
+        if self.rescaling is None:
+            return tempered(head, output, self.temperature.value)
+        values = output.logits.values
+        logits = self.rescaling(values.double().cpu().numpy(), exclusive=self.exclusive)
+        return Output(output.logits.with_values(torch.from_numpy(logits).to(values)), output.extras)
+
+    @property
+    def words(self) -> str:
+        """Say what is done."""
+        if self.rescaling is None:
+            return f"a temperature of {self.temperature.value:.2f}"
+        return {"vector": "vector scaling", "isotonic": "isotonic regression"}[self.method]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Calibration:
+        """Rebuild from what :func:`dataclasses.asdict` returned and JSON kept; raises KeyError and TypeError."""
+        values = dict(content)
+        values["temperature"] = Temperature(**values["temperature"])
+        if values["rescaling"] is not None:
+            values["rescaling"] = KINDS[values["method"]](**values["rescaling"])
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON types."""
+        return asdict(self)
 
 
-def fit_temperature(
+def fit_calibration(
     model: torch.nn.Module, valid: Batch, *, batch_tokens: int, device: torch.device | str, seed: int = 0
-) -> Temperature:
-    """Choose the temperature under which validation data are likeliest.
-
-    A standard normal prior on its logarithm, worth about one record, keeps few and faultless records from making the
-    model certain of everything.
+) -> Calibration:
+    """Calibrate on validation data.
 
     Parameters
     ----------
     model
-        Bare or prepared; its head may have ``tempered(output, temperature)`` when more than the logits are scores.
+        Bare or prepared.
     valid
         Tokenised records with targets; at most ``ENOUGH`` of them are drawn.
     batch_tokens, device
         Of the forward passes.
     seed
-        Of the draw.
+        Of the draw and the folds.
 
     Returns
     -------
-    Temperature
-        1, without records, where the head gives no probabilities that lie alongside the targets.
+    Calibration
+        One that changes nothing where the head gives no probabilities that lie alongside the targets.
     """
     rows = np.random.default_rng(stable_seed("temperature", seed)).permutation(len(valid))[:ENOUGH].tolist()
     head: Any = getattr(model, "module", model).head
-    kept: list[tuple[Batch, Output]] = []
-    for _, batch, output in outputs(model, valid, rows, batch_tokens=batch_tokens, device=device):
-        if not kept and _log_likelihoods(head.decode(output, batch), batch) is None:
-            return Temperature()
-        kept.append((batch, output))
-
-    @torch.inference_mode()
-    def likelihood(value: float) -> Array:
-        parts = [_log_likelihoods(head.decode(tempered(head, output, value), batch), batch) for batch, output in kept]
-        return np.concatenate([part for part in parts if part is not None] or [np.zeros(0)])
-
-    before = likelihood(1.0)
-    if not before.size:
-        return Temperature()
-
-    def loss(logarithm: float) -> float:
-        return float(-likelihood(float(np.exp(logarithm))).sum()) + logarithm**2 / 2
-
-    best = minimize_scalar(loss, bounds=np.log(RANGE), method="bounded", options={"xatol": 1e-3})
-    value = float(np.exp(best.x))
-    return Temperature(value, len(rows), float(-before.mean()), float(-likelihood(value).mean()))
+    found = outputs(model, valid, rows, batch_tokens=batch_tokens, device=device)
+    kept = [(batch, output) for _, batch, output in found]
+    temperature = fit_temperature(head, kept)
+    data = read_scores(head, kept) if temperature.records else None
+    return Calibration(temperature) if data is None else refine(data, temperature, seed)
 
 
-def _log_likelihoods(predictions: Sequence[Prediction], batch: Batch) -> Array | None:
-    """Log-probability of each known target ``(M,)``; None where probabilities do not lie alongside the targets."""
-    if batch.targets is None or any(prediction.probabilities is None for prediction in predictions):
+def read_scores(head: Any, kept: Sequence[tuple[Batch, Output]]) -> Scored | None:
+    """Logits and truth, where the head's probabilities are a softmax or sigmoids of its logits; else None."""
+    if not hasattr(head, "labels") or hasattr(head, "tempered") or head.labels.kind not in ("classes", "multilabel"):
         return None
-    found: list[Array] = []
-    for prediction, target in zip(predictions, batch.targets, strict=True):
-        truth = target.cpu().numpy()
-        if not len(truth):  # a record without units
-            continue
-        probabilities = np.asarray(prediction.probabilities, dtype=float).reshape(len(truth), -1)
-        if np.issubdtype(truth.dtype, np.integer) and truth.ndim == 1:
-            known = truth != IGNORED
-            chances = probabilities[np.flatnonzero(known), truth[known]]
-        elif truth.shape == probabilities.shape:
-            chances = np.where(truth > 0.5, probabilities, 1 - probabilities)[~np.isnan(truth)]
-        else:
+    exclusive = head.labels.kind == "classes"
+    logits: list[Array] = []
+    targets: list[NDArray[np.generic]] = []
+    for batch, output in kept:
+        assert batch.targets is not None  # there is a temperature
+        rows = [row.double().cpu().numpy() for row in output.logits]
+        if not _is_plain(head.decode(output, batch), rows, exclusive):
             return None
-        found.append(np.log(np.maximum(chances, _TINY)))
-    return np.concatenate(found or [np.zeros(0)])
+        logits += rows
+        targets += [target.cpu().numpy() for target in batch.targets]
+    return scored(logits, targets, exclusive=exclusive)
 
 
-class Decisions(NamedTuple):
-    """What the model was sure of and whether it was right: a confidence ``(M,)``, a hit ``(M,)``, a record ``(M,)``."""
-
-    confidence: Array
-    correct: Array
-    row: NDArray[np.int64]
-
-    @property
-    def record_weights(self) -> Array:
-        """Weights ``(M,)`` under which every record counts once, however many decisions it has."""
-        return 1 / np.bincount(self.row)[self.row]
+def _is_plain(predictions: Sequence[Any], logits: Sequence[Array], exclusive: bool) -> bool:
+    """Say whether the probabilities of predictions are what their logits give."""
+    for prediction, rows in zip(predictions, logits, strict=True):
+        told = np.asarray(prediction.probabilities, dtype=float)
+        if told.size != rows.size:
+            return False
+        if not np.allclose(told.reshape(rows.shape), probabilities(rows, exclusive=exclusive), atol=1e-4):
+            return False
+    return True
 
 
-class Bin(NamedTuple):
-    """Decisions of similar confidence: mean confidence, share that is right, total weight."""
-
-    confidence: float
-    accuracy: float
-    weight: float
-
-
-def decisions(predictions: Sequence[Prediction], records: Sequence[Record], labels: Labels) -> Decisions:
-    """Collect decisions with a confidence: records or units, label by label for sets, found spans."""
-    found = [
-        (float(sure), float(right), row)
-        for row, (prediction, record) in enumerate(zip(predictions, records, strict=True))
-        for sure, right in _decided(prediction, record, labels)
-        if sure is not None
-    ]
-    confidence, correct, rows = np.array(found, dtype=float).reshape(-1, 3).T
-    return Decisions(confidence, correct, rows.astype(np.int64))
-
-
-def _decided(prediction: Prediction, record: Record, labels: Labels) -> Iterator[tuple[float | None, bool]]:
-    sure, truth = prediction.confidence, record.target
-    if labels.kind == "values" or sure is None or truth is None:
-        return
-    if labels.kind == "multilabel":
-        for name, chance in zip(labels.names, _listed(prediction.probabilities), strict=False):
-            yield max(chance, 1 - chance), (chance >= 0.5) == (name in truth)
-    elif labels.kind == "spans":
-        known = {tuple(span) for span in truth}
-        yield from (
-            (chance, tuple(span) in known) for span, chance in zip(prediction.value, _listed(sure), strict=True)
-        )
-    elif isinstance(truth, (list, tuple)):
-        triples = zip(_listed(sure), prediction.value, truth, strict=True)
-        yield from ((chance, value == name) for chance, value, name in triples if name is not None)
-    else:
-        yield _listed(sure)[0], prediction.value == truth
-
-
-def _listed(value: Any) -> list[float]:
-    return [] if value is None else np.atleast_1d(np.asarray(value, dtype=float)).tolist()
-
-
-def reliability(confidence: Array, correct: Array, weights: Array | None = None, bins: int | None = None) -> list[Bin]:
-    """Put decisions in bins of equal weight by confidence, so that no bin rests on a handful of them.
+def refine(data: Scored, temperature: Temperature, seed: int = 0) -> Calibration:
+    """Choose between the temperature and the rescalings for which there are enough data.
 
     Parameters
     ----------
-    confidence, correct
-        ``(M,)``; ``correct`` is 0 or 1.
-    weights
-        ``(M,)``, all 1 by default.
-    bins
-        At most so many; equal confidences are not parted. By default 15, or fewer with few decisions.
+    data
+        Logits and truth.
+    temperature
+        The one of all the data.
+    seed
+        Of the folds.
     """
-    if not len(confidence):
-        return []
-    bins = bins or min(BINS, max(1, len(confidence) // FEWEST))
-    share = np.ones_like(confidence) if weights is None else weights
-    _, same = np.unique(confidence, return_inverse=True)
-    mass = np.bincount(same, share)  # of each distinct confidence
-    middle = (np.cumsum(mass) - mass / 2) / mass.sum()
-    bin_of = np.minimum((middle * bins).astype(int), bins - 1)[same]
-    found = []
-    for index in np.unique(bin_of):
-        inside = bin_of == index
-        average = (
-            np.average(confidence[inside], weights=share[inside]),
-            np.average(correct[inside], weights=share[inside]),
-        )
-        found.append(Bin(float(average[0]), float(average[1]), float(share[inside].sum())))
+    positive, known = np.nansum(data.truth, axis=0), (~np.isnan(data.truth)).sum(0)
+    cases = int(np.minimum(positive, known - positive).min())
+    records = len(np.unique(data.owner))
+    tried = [name for name, least in LEAST.items() if cases >= least and records >= least]
+    if not tried:
+        return Calibration(temperature)
+    losses = cross_fitted(data, tried, seed)  # (records,) of each
+    best, least = "temperature", np.inf
+    for name in tried:
+        gains = losses["temperature"] - losses[name]
+        error = gains.std(ddof=1) * np.sqrt(len(gains))  # of the sum
+        if gains.sum() > error and losses[name].sum() < least:
+            best, least = name, losses[name].sum()
+    told = {name: float(some.sum()) / len(data.logits) for name, some in losses.items()}
+    if best == "temperature":
+        return Calibration(temperature, losses=told)
+    rescaling: Any = FITS[best](data, temperature.value)
+    return Calibration(temperature, best, rescaling, data.exclusive, told)
+
+
+def cross_fitted(data: Scored, names: Sequence[str], seed: int = 0) -> dict[str, Array]:
+    """Log loss of each record under the temperature and the named rescalings, fitted on the other folds.
+
+    Returns
+    -------
+    dict
+        For ``temperature`` and each name ``(records,)``: sums over the targets of a record.
+    """
+    owners, owner = np.unique(data.owner, return_inverse=True)
+    fold_of = np.random.default_rng(stable_seed("folds", seed)).permutation(len(owners)) % FOLDS
+    found = {name: np.zeros(len(owners)) for name in ("temperature", *names)}
+    for fold in range(FOLDS):
+        asked = fold_of[owner] == fold
+        known, unseen = data.at(~asked), data.at(asked)
+        temperature = likeliest_temperature(known)
+        maps: dict[str, Rescaling] = {name: FITS[name](known, temperature) for name in names}
+        for name in found:
+            logits = (
+                unseen.logits / temperature
+                if name == "temperature"
+                else maps[name](unseen.logits, exclusive=data.exclusive)
+            )
+            found[name] += np.bincount(owner[asked], unseen.losses(logits), minlength=len(owners))
     return found
 
 
-def expected_calibration_error(bins: Sequence[Bin]) -> float:
-    """Mean distance of confidence from accuracy over bins of equal weight (Nguyen and O'Connor 2015, EMNLP).
+def likeliest_temperature(data: Scored) -> float:
+    """Fit a temperature to logits, with the prior of :func:`labtune.evaluation.temperature.fit_temperature`."""
 
-    A perfectly calibrated model is not at 0 with few decisions, because the accuracy of each bin varies by chance.
-    """
-    total = sum(bin_.weight for bin_ in bins)
-    return sum(bin_.weight * abs(bin_.confidence - bin_.accuracy) for bin_ in bins) / total if total else float("nan")
+    def loss(logarithm: float) -> float:
+        return float(data.losses(data.logits / np.exp(logarithm)).sum()) + logarithm**2 / 2
 
-
-def calibration_scores(decided: Decisions) -> dict[str, float | int]:
-    """Calibration error over decisions and over records, and the number of decisions; empty without any."""
-    if not len(decided.confidence):
-        return {}
-    per_record = reliability(decided.confidence, decided.correct, decided.record_weights)
-    return {
-        "ece": expected_calibration_error(reliability(decided.confidence, decided.correct)),
-        "ece_per_record": expected_calibration_error(per_record),
-        "decisions": len(decided.confidence),
-    }
-
-
-def calibration_sections(decided: Decisions, temperature: float) -> list[Section]:
-    """Draw accuracy against confidence; nothing without decisions."""
-    bins = reliability(decided.confidence, decided.correct)
-    if not bins:
-        return []
-    note = (
-        f"{len(decided.confidence):,} decisions in {len(bins)} bins of equal size, at temperature {temperature:.2f}. "
-        f"On the diagonal, of the decisions with confidence 0.8 eight in ten are right. Expected calibration error "
-        f"{expected_calibration_error(bins):.3f}."
-    )
-    points = [(bin_.confidence, bin_.accuracy) for bin_ in bins]
-    return [Curve("Calibration", "confidence", "share that is right", {"predictions": points}, note, diagonal=True)]
+    return float(np.exp(minimize_scalar(loss, bounds=np.log(RANGE), method="bounded", options={"xatol": 1e-2}).x))

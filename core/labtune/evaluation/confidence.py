@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labtune.errors import RunError
-from labtune.evaluation.calibration import Temperature
+from labtune.evaluation.calibration import Calibration
 from labtune.evaluation.conformal import Conformal, mark
 from labtune.evaluation.sections import Section, Table
 from labtune.folder import write_json
@@ -21,17 +21,17 @@ CALIBRATION_FILE = "calibration.json"
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """How scores are tempered, and from which confidence on the model answers.
+    """How scores are calibrated, and from which confidence on the model answers.
 
     Parameters
     ----------
-    temperature
+    calibration
         For :func:`labtune.inference.predict`.
     conformal
         None where nothing was calibrated: without validation data, or without probabilities.
     """
 
-    temperature: Temperature = field(default_factory=Temperature)
+    calibration: Calibration = field(default_factory=Calibration)
     conformal: Conformal | None = None
 
     def mark(self, predictions: Sequence[Prediction], labels: Labels, coverage: float) -> list[Prediction]:
@@ -64,7 +64,7 @@ class Confidence:
                 for level, some in found["thresholds"].items()
             }
             conformal = found and Conformal(found["kind"], found["records"], limits)
-            return cls(Temperature(**content["temperature"]), conformal)
+            return cls(Calibration.from_json(content["calibration"]), conformal)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{path}: the calibration cannot be read; the run folder is damaged") from error
 

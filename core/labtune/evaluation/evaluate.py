@@ -11,15 +11,10 @@ import torch
 
 from labtune.catalog import Catalog, resolve
 from labtune.evaluation.baselines import baseline_name, fit_baseline
-from labtune.evaluation.calibration import (
-    Temperature,
-    calibration_scores,
-    calibration_sections,
-    decisions,
-    fit_temperature,
-)
+from labtune.evaluation.calibration import Calibration, fit_calibration
 from labtune.evaluation.confidence import Confidence, coverage_sections
 from labtune.evaluation.conformal import LEVELS, calibrate, realised
+from labtune.evaluation.reliability import calibration_scores, calibration_sections, decisions
 from labtune.evaluation.scoring import score
 from labtune.evaluation.sections import Section
 from labtune.evaluation.slices import score_slices, slice_sections, slices_json, slicings
@@ -61,10 +56,10 @@ class PredictedPart(NamedTuple):
 
 @dataclass(frozen=True)
 class Predicted:
-    """Predictions by part, and the temperature at which they were made."""
+    """Predictions by part, and the calibration with which they were made."""
 
     parts: Mapping[str, PredictedPart]
-    temperature: Temperature
+    calibration: Calibration
 
 
 def predict_parts(
@@ -72,16 +67,16 @@ def predict_parts(
 ) -> Predicted:
     """Calibrate, then predict validation and test data, those that there are; every process of a run must call it."""
     where: dict[str, Any] = {"batch_tokens": batch_tokens, "device": device}
-    temperature = Temperature()
+    calibration = Calibration()
     if "valid" in tokenised:
-        temperature = from_first(lambda: fit_temperature(model, tokenised["valid"], seed=seed, **where))
+        calibration = from_first(lambda: fit_calibration(model, tokenised["valid"], seed=seed, **where))
     predicted = {}
     for part in JUDGED:
         if part in tokenised:
             began = time.perf_counter()
-            predictions = predict(model, tokenised[part], temperature=temperature.value, **where)
+            predictions = predict(model, tokenised[part], adjust=calibration, **where)
             predicted[part] = PredictedPart(predictions, time.perf_counter() - began)
-    return Predicted(predicted, temperature)
+    return Predicted(predicted, calibration)
 
 
 def evaluate(
@@ -128,13 +123,19 @@ def _judge_confidence(
     seed: int,
 ) -> None:
     """Calibrate on validation data; measure confidence and coverage on the judged data, and mark its predictions."""
-    judged, temperature = records[found.judged], predicted.temperature
+    judged, calibration = records[found.judged], predicted.calibration
     decided = decisions(found.predictions, judged, labels)
-    found.calibration = {"temperature": temperature.value, "fitted": asdict(temperature), **calibration_scores(decided)}
-    found.sections += calibration_sections(decided, temperature.value)
+    found.calibration = {
+        "method": calibration.method,
+        "temperature": calibration.temperature.value,
+        "fitted": asdict(calibration.temperature),
+        "losses": dict(calibration.losses),
+        **calibration_scores(decided),
+    }
+    found.sections += calibration_sections(decided, calibration.words)
     valid = predicted.parts.get("valid")
     conformal = valid and calibrate(valid.predictions, records["valid"], labels, coverage or LEVELS[-1])
-    found.confidence = Confidence(temperature, conformal or None)
+    found.confidence = Confidence(calibration, conformal or None)
     if conformal and coverage:
         found.predictions = found.confidence.mark(found.predictions, labels, coverage)
         if found.judged == "test":  # on validation data it holds by construction
