@@ -23,3 +23,17 @@ def test_what_it_raises_ends_the_training(training):
 
     with pytest.raises(LookupError):
         fit(replace(training(epochs=3), watch=watch), start("no"))
+
+
+def test_of_equally_good_epochs_the_last_is_kept(training):
+    class Easy:
+        monitor = "accuracy"
+
+        def __call__(self, predictions, references):
+            return {"accuracy": 1.0}
+
+    told = []
+    given = replace(training(epochs=3), metric=Easy(), watch=lambda *words: told.append(words))
+    progress = fit(given, start("no"))
+    assert {score for _, score in told} == {progress.best_score} == {1.0}
+    assert progress.best_epoch == 3

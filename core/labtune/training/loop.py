@@ -99,7 +99,11 @@ def fit(training: Training, accelerator: Accelerator, *, resume: bool = False) -
 def _finish_epoch(
     training: Training, accelerator: Accelerator, model: Any, progress: Progress, journal: Journal
 ) -> None:
-    """Score the epoch on validation data, and keep its weights when they are the best so far."""
+    """Score the epoch on validation data, and keep its weights when they are the best so far.
+
+    Of equally good epochs the last is kept: easy validation data are soon all right, by weights that hardly learned.
+    Patience counts from the first of them.
+    """
     scores = _validate(training, accelerator, model, progress.batch_tokens)
     monitor = training.metric.monitor
     score = _oriented(scores, monitor) if scores else float(progress.epochs_done)
@@ -108,7 +112,7 @@ def _finish_epoch(
     train_loss = progress.loss_sum / max(progress.loss_steps, 1)
     progress.loss_sum, progress.loss_steps = 0.0, 0
     progress.epochs_without_gain = 0 if better else progress.epochs_without_gain + 1
-    if better:
+    if better or score == progress.best_score:
         progress.best_score, progress.best_epoch = score, progress.epochs_done
         if accelerator.is_main_process:
             write_folder(training.checkpoints / BEST, {"weights.safetensors": weights_of(training.model)}, {})
