@@ -116,9 +116,7 @@ def run_settings(
             progress = train(settings, parts, tokenised, folder, accelerator, resume=resume)
             budget, device = progress.batch_tokens, accelerator.device
             predicted = predict_parts(parts.model, tokenised, batch_tokens=budget, device=device, seed=settings.seed)
-            metrics = from_first(
-                lambda: _conclude(folder, settings, known, splits, parts, tokenised, progress, predicted)
-            )
+            metrics = from_first(lambda: _conclude(folder, settings, splits, parts, tokenised, progress, predicted))
     return Run(folder.path, metrics)
 
 
@@ -179,7 +177,6 @@ def _begin(
 def _conclude(
     folder: RunFolder,
     settings: Settings,
-    catalog: Catalog,
     splits: Splits,
     parts: Parts,
     tokenised: Mapping[str, Batch],
@@ -187,7 +184,7 @@ def _conclude(
     predicted: Predicted,
 ) -> dict[str, Any]:
     """Score the predictions and write what the run leaves."""
-    found = evaluate(parts, catalog, predicted, splits.records, settings)
+    found = evaluate(parts, predicted, splits.records, settings)
     findings = load_audit(folder.audit)
     found.sections += audit_sections(findings)
     metrics = _metrics(settings, splits, parts, tokenised, progress, found)

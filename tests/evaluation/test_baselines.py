@@ -3,11 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from labtune.catalog import Catalog
 from labtune.evaluation.baselines import fit_baseline, majority_or_mean
 from labtune.specs import Labels, Record, Span, Task
-
-CATALOG = Catalog(tasks={}, components={}, report=())
 
 
 def records(*targets):
@@ -71,6 +68,6 @@ def test_the_tasks_own_baseline_wins():
         baseline="operator:contains",
     )
     train = records(1.0, 3.0)
-    assert fit_baseline(task, CATALOG, train, train[0]) is True  # that is, ``train[0] in train``
-    (found,) = fit_baseline(replace(task, baseline=""), CATALOG, train, task.labels)(records(0.0))
+    assert fit_baseline(task, train, train[0]) is True  # that is, ``train[0] in train``
+    (found,) = fit_baseline(replace(task, baseline=""), train, task.labels)(records(0.0))
     assert found.value == 2.0

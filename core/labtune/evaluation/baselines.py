@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from labtune.catalog import Catalog, resolve
+from labtune.catalog import resolve
 from labtune.data.labels import label_names
 from labtune.specs import Labels, Prediction, Record, Task
 
@@ -17,7 +17,7 @@ Baseline = Callable[[Sequence[Record]], list[Prediction]]
 Fit = Callable[[Sequence[Record], Labels], Baseline]
 
 
-def fit_baseline(task: Task, catalog: Catalog, records: Sequence[Record], labels: Labels) -> Baseline:
+def fit_baseline(task: Task, records: Sequence[Record], labels: Labels) -> Baseline:
     """Fit the task's own baseline, or :func:`majority_or_mean` where it has none."""
     return fitter(task)(records, labels)
 

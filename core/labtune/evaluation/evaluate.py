@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from labtune.catalog import Catalog, resolve
+from labtune.catalog import resolve
 from labtune.evaluation.baselines import baseline_name, fit_baseline
 from labtune.evaluation.calibration import Calibration, fit_calibration
 from labtune.evaluation.confidence import Confidence, coverage_sections
@@ -81,7 +81,6 @@ def predict_parts(
 
 def evaluate(
     parts: Parts,
-    catalog: Catalog,
     predicted: Predicted,
     records: Mapping[str, Sequence[Record]],
     settings: Settings,
@@ -95,13 +94,18 @@ def evaluate(
         found.judged = part
     if found.judged:
         judged = records[found.judged]
-        simple = fit_baseline(parts.task, catalog, records["train"], parts.labels)
-        found.baseline = score(parts.metrics, simple(judged), judged, seed=seed)
+        found.baseline = score_baseline(parts, records["train"], judged, seed)
         found.baseline_name = baseline_name(parts.task, parts.labels)
         found.sections = build_sections(parts, found.predictions, judged)
         _judge_slices(found, parts, judged, records["train"], settings)
         _judge_confidence(found, predicted, records, parts.labels, settings.coverage, seed)
     return found
+
+
+def score_baseline(parts: Parts, train: Sequence[Record], judged: Sequence[Record], seed: int = 0) -> Scores:
+    """Fit the task's baseline on training records and score it on others."""
+    simple = fit_baseline(parts.task, train, parts.labels)
+    return score(parts.metrics, simple(judged), judged, seed=seed)
 
 
 def _judge_slices(
