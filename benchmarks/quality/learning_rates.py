@@ -1,92 +1,104 @@
-"""Score each fine-tuning method at several learning rates, on validation data of two tasks: where defaults come from.
+"""Score each method at several learning rates, on validation data of several tasks: where the defaults come from.
 
-python benchmarks/quality/learning_rates.py --records 250 --epochs 4
+Nothing is tested. A run is added to the result as soon as it is there, so that the same command goes on.
+
+    python benchmarks/quality/learning_rates.py
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
-from itertools import islice
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
+from subsets import SUBSETS
 
 from labtune.catalog import load_catalog
 from labtune.pipeline import run_settings
 from labtune.settings import resolve_settings
 
-STEPS = {  # rates to try, by method
-    "full": (5e-5, 1e-4, 3e-4),
-    "lora": (3e-4, 1e-3, 3e-3),
-    "ia3": (3e-3, 1e-2, 3e-2),
-    "adapter": (3e-4, 1e-3, 3e-3),
+RATES = {  # rates to try, by method
+    "lora": (1e-3, 3e-3, 1e-2),
+    "ia3": (1e-2, 3e-2, 1e-1),
+    "bitfit": (3e-3, 1e-2, 3e-2),
+    "adapter": (1e-3, 3e-3, 1e-2),
+    "full": (1e-4, 2e-4, 4e-4, 8e-4),
+    "head": (3e-3, 1e-2, 3e-2, 1e-1),
     "prompt": (1e-2, 3e-2, 1e-1),
-    "bitfit": (1e-3, 3e-3, 1e-2),
-    "head": (1e-3, 3e-3, 1e-2),
+    "dora": (1e-3, 3e-3, 1e-2),
 }
-TASKS = {
-    "ner.conll2003": ("text/conll2003_en/train.txt", "entity_f1"),
-    "finance.sentiment": ("text/financial_phrasebank/Sentences_AllAgree.txt", "macro_f1"),
+SIZES = {  # records by data set
+    "phrasebank": {"train": 300, "valid": 300},
+    "conll2003": {"train": 400, "valid": 300},
+    "secondary_structure": {"train": 50, "valid": 40},
 }
+EPOCHS = 4
 
 
 def main() -> None:
-    """Run the sweep, print a line a run, and write the table."""
+    """Run what is missing, print a line a run, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", default="minilm")
-    parser.add_argument("--records", type=int, default=250, help="training records of each task")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--methods", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--data", nargs="+", choices=SUBSETS, default=list(SUBSETS))
+    parser.add_argument("--methods", nargs="+", choices=RATES, default=list(RATES))
     arguments = parser.parse_args()
-    rows = [
-        {"method": method, "rate": rate, **scores(arguments, method, rate)}
-        for method in arguments.methods
-        for rate in STEPS[method]
-    ]
-    best = {
-        method: max((row for row in rows if row["method"] == method), key=lambda row: row["mean"])["rate"]
-        for method in arguments.methods
-    }
-    content = {"command": " ".join(sys.argv), "encoder": arguments.encoder, "records": arguments.records}
-    content |= {"epochs": arguments.epochs, "split": "validation", "runs": rows, "best": best}
-    print("written:", common.write("learning_rates", content), best)
+    for method, rate, name in cells(arguments):
+        runs = measured_before()
+        if not any((run["method"], run["rate"], run["data"]) == (method, rate, name) for run in runs):
+            record([*runs, measure(method, rate, name)])
 
 
-def scores(arguments: argparse.Namespace, method: str, rate: float) -> dict[str, float]:
-    """Validation score of each task, and their mean."""
-    found = {task: score(arguments, task, method, rate) for task in TASKS}
-    found["mean"] = statistics.fmean(found.values())
-    print(method, rate, {task: round(value, 4) for task, value in found.items()}, flush=True)
+def cells(arguments: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
+    """Name every method, rate and data set that was asked for; one data set after the other."""
+    return ((method, rate, name) for name in arguments.data for method in arguments.methods for rate in RATES[method])
+
+
+def measured_before() -> list[dict[str, Any]]:
+    """Return the runs that are written."""
+    path = common.RESULTS / "learning_rates.json"
+    found: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
     return found
 
 
-def score(arguments: argparse.Namespace, task: str, method: str, rate: float) -> float:
+def measure(method: str, rate: float, name: str) -> dict[str, Any]:
     """Train on a part of the data and score the validation part."""
-    name, metric = TASKS[task]
-    catalog = load_catalog()
+    subset, catalog = SUBSETS[name], load_catalog()
     with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder) / f"part{Path(name).suffix}"
-        part.write_text(first_records(common.data(name), task, round(arguments.records / 0.7)), encoding="utf-8")
-        flags: dict[str, Any] = {"encoder": arguments.encoder, "method": method, "epochs": arguments.epochs}
-        flags |= {"learning_rate": rate, "head_learning_rate": max(rate, 1e-3), "data": {"train": str(part)}}
-        settings = resolve_settings(catalog, task, flags)
+        flags: dict[str, Any] = {"encoder": subset.encoder, "method": method, "epochs": EPOCHS, "learning_rate": rate}
+        flags |= {"data": subset.write(Path(folder) / "data", SIZES[name]), "audit": "off", "coverage": 0}
+        settings = resolve_settings(catalog, subset.task, flags)
         metrics = run_settings(settings, out=Path(folder) / "run", catalog=catalog).metrics
-    return float(metrics["valid"][metric]["value"])
+    score = metrics["valid"][subset.score]
+    print(name, method, rate, score, flush=True)
+    return {"data": name, "method": method, "rate": rate, "score": subset.score, **score}
 
 
-def first_records(path: Path, task: str, count: int) -> str:
-    """Return sentences from the start of a CoNLL file, or lines spread over a sorted one."""
-    text = path.read_text(encoding="latin-1")
-    if task.startswith("ner"):
-        return "\n\n".join(islice(text.split("\n\n"), count)) + "\n"
-    lines = text.splitlines()
-    return "\n".join(lines[:: max(len(lines) // count, 1)][:count]) + "\n"
+def record(runs: list[dict[str, Any]]) -> None:
+    """Write all runs, and the best rate of each method over the data sets on which all of its rates were tried."""
+    content = {"command": "python benchmarks/quality/learning_rates.py", "split": "validation", "bits": 32}
+    content |= {"epochs": EPOCHS, "records": SIZES, "runs": runs, "best": best_rates(runs)}
+    common.write("learning_rates", content)
+
+
+def best_rates(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """Choose for each method the rate with the best mean score."""
+    found = {}
+    for method, rates in RATES.items():
+        scores = {
+            name: {run["rate"]: run["value"] for run in runs if (run["method"], run["data"]) == (method, name)}
+            for name in SIZES
+        }
+        whole = [rated for rated in scores.values() if len(rated) == len(rates)]
+        if whole:
+            found[method] = max(rates, key=lambda rate: statistics.fmean(rated[rate] for rated in whole))
+    return found
 
 
 if __name__ == "__main__":

@@ -1,0 +1,115 @@
+"""Every method at every bit width by ``labtune compare``, cell by cell: what was measured is kept, the rest goes on.
+
+The result is written after each cell. Test data take no part in the choice; each run scores them once.
+
+    python benchmarks/quality/grid.py phrasebank conll2003 secondary_structure --seeds 0 --out grid
+    python benchmarks/quality/grid.py phrasebank --seeds 0 1 2 --out grid --minutes 9
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import common
+from subsets import SUBSETS
+
+from labtune.catalog import load_catalog
+from labtune.experiments.combinations import combine, read_runs
+from labtune.experiments.comparison import compare
+from labtune.experiments.grid import Cell, Grid, plan_grid
+from labtune.experiments.recommendation import recommend
+from labtune.experiments.request import Request
+from labtune.settings import METHODS
+
+BITS = (32, 16, 8, 4)
+EPOCHS = 3
+SIZES = {
+    "phrasebank": {"train": 600, "valid": 300, "test": 600},
+    "conll2003": {"train": 1000, "valid": 300, "test": 800},
+    "secondary_structure": {"train": 120, "valid": 40, "test": 120},
+}
+
+
+def main() -> None:
+    """Run what is missing, until the time is over."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="+", choices=SUBSETS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--bits", type=int, nargs="+", choices=BITS, default=list(BITS))
+    parser.add_argument("--out", type=Path, default=Path("grid"), help="folder of the runs")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so long")
+    arguments = parser.parse_args()
+    end = time.monotonic() + 60 * arguments.minutes
+    for name, seed in itertools.product(arguments.data, arguments.seeds):
+        request, folder = request_of(name, arguments.out), arguments.out / name
+        for cell in plan(request, folder, arguments.methods, arguments.bits, [seed]).cells:
+            if cell.is_finished():
+                continue
+            if time.monotonic() > end:
+                return
+            run(request, folder, cell)
+            collect(name, request, folder)
+
+
+def request_of(name: str, out: Path) -> Request:
+    """Say what all runs of a data set share; its files are written once."""
+    subset = SUBSETS[name]
+    data = subset.write(out / "data" / name, SIZES[name])
+    flags = {"encoder": subset.encoder, "epochs": EPOCHS, "data": data, "audit": "off"}
+    return Request(load_catalog(), subset.task, flags)
+
+
+def plan(request: Request, folder: Path, methods: Sequence[str], bits: Sequence[int], seeds: Sequence[int]) -> Grid:
+    """Plan a grid without running anything."""
+    axes = {"method": methods, "bits": [str(value) for value in bits], "seed": [str(seed) for seed in seeds]}
+    return plan_grid(request, folder, axes)
+
+
+def run(request: Request, folder: Path, cell: Cell) -> None:
+    """Run one cell."""
+    chosen = cell.settings
+    compare(request, folder, {"method": [chosen.method], "bits": [str(chosen.bits)], "seed": [str(chosen.seed)]})
+    print(f"{time.strftime('%H:%M:%S')} {folder.name} {cell.name}", flush=True)
+
+
+def collect(name: str, request: Request, folder: Path) -> None:
+    """Write everything that is finished, whichever call it came from."""
+    seeds = sorted({int(path.name.rpartition("-")[2]) for path in (folder / "runs").glob("*-bits-seed-*[0-9]")})
+    grid = plan(request, folder, METHODS, BITS, seeds)
+    runs = read_runs(grid)
+    combinations = combine(runs)
+    found = recommend(combinations, runs[0]["monitor"])
+    content: dict[str, Any] = {
+        "command": f"python benchmarks/quality/grid.py {name} --seeds {' '.join(map(str, seeds))}",
+        "task": SUBSETS[name].task,
+        "encoder": SUBSETS[name].encoder,
+        "score": SUBSETS[name].score,
+        "epochs": EPOCHS,
+        "records": SIZES[name],
+        "recommendation": asdict(found) if found else None,
+        "combinations": [asdict(item) for item in combinations],
+        "refused": [asdict(item) for item in grid.refused],
+        "runs": [brief(run) for run in runs],
+    }
+    common.write(f"grid-{name}", content)
+
+
+def brief(run: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of one run's ``metrics.json``."""
+    score = run["monitor"].removeprefix("-")
+    kept = {key: run[key] for key in ("method", "bits", "seed", "train", "disk_mb")}
+    return kept | {part: run[part][score] for part in ("valid", "test", "baseline")}
+
+
+if __name__ == "__main__":
+    main()
