@@ -55,3 +55,14 @@ def test_unknown_option(tmp_path):
 def test_hash_of_a_file(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_hash_of_a_folder_is_that_of_names_and_bytes(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"abc")
+    first = sha256_of(folder)
+    (folder / "a").rename(folder / "b")
+    second = sha256_of(folder)
+    (folder / "b").write_bytes(b"abd")
+    assert len({first, second, sha256_of(folder)}) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -16,6 +17,7 @@ from labtune.cli import (
     compare,
     diff,
     evaluate,
+    explain,
     export,
     new_plugin,
     plugins,
@@ -31,7 +33,7 @@ from labtune.cli.launch import is_first_process, wait_for_first
 from labtune.errors import LabtuneError
 
 COMMANDS = (
-    tasks, show, audit, run, report, diff, compare, search, pretrain, predict, evaluate, export, plugins, check,
+    tasks, show, audit, run, report, diff, compare, search, pretrain, predict, evaluate, explain, export, plugins, check,
     new_plugin,
 )  # fmt: skip
 
@@ -78,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _work(argv: Sequence[str] | None) -> int:
+    _show_logs()
     parser = build_parser()
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = parser.parse_args(words, argparse.Namespace(argv=words))
@@ -87,6 +90,15 @@ def _work(argv: Sequence[str] | None) -> int:
     code: int = arguments.work(arguments)
     sys.stdout.flush()
     return code
+
+
+def _show_logs() -> None:
+    """Tell on standard error what labtune and its plugins log, and of other libraries only warnings."""
+    if logging.getLogger().handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: record.name.startswith("labtune") or record.levelno >= logging.WARNING)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], format="%(message)s")
 
 
 def _explain(line: str) -> None:

@@ -56,6 +56,9 @@ def check_unique(records: Sequence[Record]) -> None:
 
 
 def sha256_of(path: Path | str) -> str:
-    """Hash of a file's bytes, 64 hexadecimal digits."""
+    """Hash of a file's bytes, or of the names and bytes of a folder's files; 64 hexadecimal digits."""
+    if Path(path).is_dir():
+        inner = sorted(entry for entry in Path(path).iterdir() if entry.is_file())
+        return hashlib.sha256("".join(f"{entry.name} {sha256_of(entry)}\n" for entry in inner).encode()).hexdigest()
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

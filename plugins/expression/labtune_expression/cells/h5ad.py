@@ -1,119 +1,113 @@
-"""AnnData files, a chunk of cells at a time: the matrix never has to fit in memory."""
+"""AnnData files: the matrix stays on disk and never has to fit in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from labtune.errors import DataError, nearest
-from labtune.specs import Record
-from labtune_expression.cells.roles import Roles
-from labtune_expression.cells.states import detect_state, make_genes
-
-CHUNK = 1024  # cells in memory at once
-LOOKED_AT = 512  # cells, spread over the file, that tell the state of the matrix
+from labtune_expression.cells.hdf5 import needs_anndata, open_hdf5
+from labtune_expression.cells.matrix import Dense, Matrix, in_memory, stored
+from labtune_expression.cells.table import CellTable
 
 
-def read_h5ad(path: Path, roles: Roles, *, matrix: str, genes: str, state: str) -> Iterator[Record]:
-    """Yield the cells of a file; see :func:`labtune_expression.cells.reading.read`.
+@contextmanager
+def open_h5ad(path: Path, *, matrix: str) -> Iterator[CellTable]:
+    """Open a file.
+
+    Parameters
+    ----------
+    path
+        An ``.h5ad`` file.
+    matrix
+        ``X``, ``raw`` or ``layers/NAME``.
 
     Raises
     ------
     DataError
-        If the file is no AnnData file, or a column or matrix is missing.
+        If the file is no AnnData file, or has no such matrix.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; check the path")
-    try:
-        import anndata  # noqa: F401  only whether it is there
+    needs_anndata(path)
+    with open_hdf5(path) as file:
         import h5py
-    except ImportError:
-        raise DataError(f"{path}: reading .h5ad needs anndata; pip install 'labtune-expression[cells]'") from None
-    try:
-        file = h5py.File(path)
-    except OSError as error:
-        raise DataError(f"{path}: not an .h5ad file ({str(error).splitlines()[0]})") from None
-    with file:
-        table = _open(file, path, matrix)
-        _check_columns(table, roles, path)
-        if genes and genes not in table.var:
-            raise DataError(f"{path}: var has no column {genes!r}. {nearest(genes, map(str, table.var.columns))}")
-        names = [str(name) for name in (table.var[genes] if genes else table.var.index)]
-        step = max(1, len(table.obs) // LOOKED_AT)
-        found = detect_state(_dense(table.values[::step]), f"{path}: {matrix}")
-        known = make_genes(names, found, state, f"{path}: {matrix}")
-        for start in range(0, len(table.obs), CHUNK):
-            block = _dense(table.values[start : start + CHUNK])
-            part = table.obs.iloc[start : start + CHUNK]
-            for name, named, row in zip(map(str, part.index), part.to_dict("records"), block, strict=True):
-                yield roles.record(named, name, known, row, f"{path}: cell {name!r}")
+
+        if "obs" not in file or "var" not in file:
+            raise DataError(f"{path}: an HDF5 file without obs and var is no AnnData file")
+        old = isinstance(file["obs"], h5py.Dataset)
+        yield _open_old(path, matrix) if old else _open(file, path, matrix)
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Cells, genes of the chosen matrix, and the matrix, on disk where the file's format allows it."""
-
-    obs: Any
-    var: Any
-    values: Any
-
-
-def _open(file: Any, path: Path, matrix: str) -> _Table:
+def _open(file: Any, path: Path, matrix: str) -> CellTable:
     import h5py
-    from anndata.io import read_elem, sparse_dataset
+    from anndata.io import read_elem
 
-    if "obs" not in file or "var" not in file:
-        raise DataError(f"{path}: an HDF5 file without obs and var is no AnnData file")
-    if isinstance(file["obs"], h5py.Dataset):
-        return _open_old(path, matrix)
     place = "raw/X" if matrix == "raw" else matrix
     if place not in file:
         known = ["X", *(["raw"] if "raw" in file else []), *(f"layers/{name}" for name in file.get("layers", ()))]
         raise _no_matrix(path, matrix, known)
     found = file[place]
-    return _Table(
-        obs=read_elem(file["obs"]),
-        var=read_elem(file["raw/var" if matrix == "raw" else "var"]),
-        values=found if isinstance(found, h5py.Dataset) else sparse_dataset(found),
-    )
+    obs, var = read_elem(file["obs"]), read_elem(file["raw/var" if matrix == "raw" else "var"])
+    if isinstance(found, h5py.Dataset):
+        values: Matrix = Dense(found)
+    else:
+        shape = tuple(int(size) for size in found.attrs["shape"])
+        values = stored(found, (shape[0], shape[1]), by_cell=found.attrs["encoding-type"] == "csr_matrix")
+    return _table(path, matrix, obs, var, values)
 
 
-def _open_old(path: Path, matrix: str) -> _Table:
+def _open_old(path: Path, matrix: str) -> CellTable:
     """Files of anndata before 0.7 are read whole."""
     import anndata
 
     whole = anndata.read_h5ad(path)
     if matrix == "X":
-        return _Table(whole.obs, whole.var, whole.X)
+        return _table(path, matrix, whole.obs, whole.var, in_memory(whole.X))
     if matrix == "raw" and whole.raw is not None:
-        return _Table(whole.obs, whole.raw.var, whole.raw.X)
+        return _table(path, matrix, whole.obs, whole.raw.var, in_memory(whole.raw.X))
     raise _no_matrix(path, matrix, ["X", "raw"] if whole.raw is not None else ["X"])
+
+
+def _table(path: Path, matrix: str, obs: Any, var: Any, values: Matrix) -> CellTable:
+    return CellTable(
+        where=f"{path}: {matrix}",
+        ids=[str(name) for name in obs.index],
+        columns=_Frame(obs),
+        namings={"index": [str(name) for name in var.index], **_names(var)},
+        matrix=values,
+    )
+
+
+class _Frame(Mapping[str, Sequence[Any]]):
+    """The columns of a data frame, each turned into a list only when it is asked for."""
+
+    def __init__(self, frame: Any) -> None:
+        self.frame = frame
+        self.lists: dict[str, Sequence[Any]] = {}
+
+    def __getitem__(self, name: str) -> Sequence[Any]:
+        if name not in self.lists:
+            self.lists[name] = self.frame[name].tolist()
+        return self.lists[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return map(str, self.frame.columns)
+
+    def __len__(self) -> int:
+        return len(self.frame.columns)
+
+
+def _names(var: Any) -> dict[str, Sequence[str]]:
+    """Columns that could name genes: texts, or categories of texts."""
+    found: dict[str, Sequence[str]] = {}
+    for name in map(str, var.columns):
+        column = var[name]
+        kinds = column.cat.categories if hasattr(column, "cat") else column
+        if len(kinds) and all(isinstance(value, str) for value in kinds[:100]):
+            found[name] = [str(value) for value in column.tolist()]
+    return found
 
 
 def _no_matrix(path: Path, matrix: str, known: list[str]) -> DataError:
     return DataError(f"{path}: there is no matrix {matrix!r}. {nearest(matrix, known)} Set reader.matrix")
-
-
-def _check_columns(table: _Table, roles: Roles, path: Path) -> None:
-    shape = (len(table.obs), len(table.var))
-    if tuple(table.values.shape) != shape:
-        raise DataError(
-            f"{path}: the matrix is {table.values.shape}, but there are {shape[0]} cells and {shape[1]} genes"
-        )
-    for column in roles.required:
-        if column not in table.obs:
-            swapped = (
-                " It is a column of var: cells and genes are swapped, transpose the file" if column in table.var else ""
-            )
-            hint = nearest(column, map(str, table.obs.columns))
-            raise DataError(f"{path}: obs has no column {column!r}. {hint}{swapped}")
-
-
-def _dense(block: Any) -> NDArray[Any]:
-    rows: NDArray[Any] = block.toarray() if hasattr(block, "toarray") else np.asarray(block)
-    return rows

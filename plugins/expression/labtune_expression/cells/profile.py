@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 State = Literal["counts", "log", "scaled"]
 STATES = ("counts", "log", "scaled")
 TARGET_SUM = 10_000.0
+VERSIONED = re.compile(r"(ENS[A-Z]*\d+)\.\d+")  # an Ensembl id; one that goes on, as those of PAR_Y do, is another gene
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +29,23 @@ class Genes:
     state
         What the values are: ``counts``; ``log``, normalised to one total and on a logarithmic scale; ``scaled``, any
         numbers.
+    others
+        Further names of the same columns, such as symbols beside Ensembl ids, by what the file calls them.
     """
 
     names: tuple[str, ...]
     state: State
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def places(self) -> dict[str, int]:
         """Column of each gene, by its key."""
-        return {gene_key(name): place for place, name in enumerate(self.names)}
+        return places_of(self.names)
+
+    @cached_property
+    def all_places(self) -> dict[str, dict[str, int]]:
+        """Column of each gene by its key, under every naming; the file's first one is called ``names``."""
+        return {"names": self.places, **{name: places_of(found) for name, found in self.others.items()}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +97,15 @@ class Profile:
 
 def gene_key(name: str) -> str:
     """What genes are matched by: the name, an Ensembl id without its version."""
-    return name.split(".")[0] if name.startswith("ENS") else name
+    found = VERSIONED.fullmatch(name)
+    return found[1] if found else name
+
+
+def places_of(names: Sequence[str]) -> dict[str, int]:
+    """Column of each key that one column alone has."""
+    keys = [gene_key(name) for name in names]
+    repeated = {key for key, count in Counter(keys).items() if count > 1}
+    return {key: place for place, key in enumerate(keys) if key not in repeated}
 
 
 def first_repeated(names: Sequence[str]) -> str | None:

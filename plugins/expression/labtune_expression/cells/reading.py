@@ -1,21 +1,20 @@
-"""Files of cells or samples to records: AnnData files chunk by chunk, and tables with a column a gene."""
+"""Files of cells or samples to records: AnnData, 10x, loom, and tables of text."""
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from labtune.data.reading import open_text
-from labtune.errors import DataError, SettingsError, nearest
+from labtune.errors import DataError, SettingsError
 from labtune.specs import Record
-from labtune_expression.cells.h5ad import read_h5ad
-from labtune_expression.cells.roles import Roles
-from labtune_expression.cells.states import detect_state, make_genes
+from labtune_expression.cells.delimited import read_annotations, read_delimited
+from labtune_expression.cells.h5ad import open_h5ad
+from labtune_expression.cells.loom import open_loom
+from labtune_expression.cells.table import CellTable, Roles
+from labtune_expression.cells.tenx import is_10x_folder, open_10x_folder, open_10x_h5
 
 MISSING = ("", "na", "nan", "none")
 log = logging.getLogger(__name__)
@@ -33,28 +32,33 @@ def read(
     genes: str = "",
     state: str = "auto",
     unlabelled: str = "refuse",
+    annotations: str = "",
 ) -> Iterator[Record]:
-    """Yield the cells of an ``.h5ad`` file or of a CSV or TSV table.
+    """Yield the cells of a file: ``.h5ad``, 10x ``.h5`` or ``.mtx`` with its folder, ``.loom``, CSV or TSV.
 
     Parameters
     ----------
     path
-        An ``.h5ad`` file, which may be larger than memory; or a table with a row a cell, which may end in ``.gz``.
+        The file, or the folder with ``matrix.mtx``. ``.h5ad``, ``.h5`` and ``.loom`` may be larger than memory. A table
+        has a row a cell and may end in ``.gz``.
     labelled
         Whether the target is read.
     target, id, group
-        Columns of ``obs`` or of the table; the id is the index of ``obs``, or the row's number where there is none.
+        Columns of what the file says of its cells. The id is for tables of text, where a row's number stands in for it;
+        other files name their cells.
     columns
         Further columns to keep. Of a table every other column is a gene.
     matrix
-        Of an ``.h5ad`` file: ``X``, ``raw``, or ``layers/NAME``.
+        Of ``.h5ad`` and ``.loom``: ``X``, ``layers/NAME``, or of the former ``raw``.
     genes
-        Of an ``.h5ad`` file: column of ``var`` with the gene names; its index by default.
+        Column of ``var`` with the gene names; its index by default. The others help where names do not match.
     state
         What the values are: ``auto`` finds out and refuses what is scaled, ``any`` takes numbers as they are, or
         ``counts``, ``log``, ``scaled``.
     unlabelled
         ``refuse`` or ``skip`` cells without a target (empty, ``NA``, ``nan``) when it is read.
+    annotations
+        CSV or TSV file with a row a cell that says more of the cells, for files that hold counts alone.
 
     Yields
     ------
@@ -73,11 +77,52 @@ def read(
     if unlabelled not in ("refuse", "skip"):
         raise SettingsError(f"reader.unlabelled is {unlabelled!r}; use refuse or skip")
     roles = Roles(target if labelled else "", id, group, tuple(columns))
-    if path.suffix == ".h5ad":
-        records = read_h5ad(path, roles, matrix=matrix, genes=genes, state=state)
+    opened = _open(path, matrix)
+    if opened is None:
+        records = read_delimited(path, roles, not_genes=() if labelled else (target,), state=state)
     else:
-        records = _read_table(path, roles, hidden="" if labelled else target, state=state)
+        records = _read_table(opened, roles, genes, state, annotations)
     yield from _with_target(records, path, unlabelled) if labelled else records
+
+
+def _open(path: Path, matrix: str) -> AbstractContextManager[CellTable] | None:
+    """Open what is no table of text, by its name."""
+    suffix = path.suffix.lower()
+    if suffix == ".h5ad":
+        return open_h5ad(path, matrix=matrix)
+    if suffix == ".loom":
+        return open_loom(path, matrix=matrix)
+    if suffix in (".h5", ".hdf5"):
+        return open_10x_h5(path)
+    if is_10x_folder(path):
+        return open_10x_folder(path)
+    if Path(path.name.removesuffix(".gz")).suffix.lower() not in (".csv", ".tsv"):
+        raise DataError(f"{path}: unknown kind of file; give .h5ad, .loom, 10x .h5 or .mtx, .csv or .tsv")
+    return None
+
+
+def _read_table(
+    opened: AbstractContextManager[CellTable], roles: Roles, genes: str, state: str, annotations: str
+) -> Iterator[Record]:
+    with opened as table:
+        if annotations and roles.required:
+            table = _annotated(table, Path(annotations), roles)
+        yield from table.records(roles, table.genes(state, genes))
+
+
+def _annotated(table: CellTable, path: Path, roles: Roles) -> CellTable:
+    """Add the columns of an annotation file; a cell that it does not name has empty fields."""
+    said = read_annotations(path, roles.id)
+    known = sum(name in said for name in table.ids)
+    if not known:
+        first = next(iter(said), "nothing")
+        raise DataError(
+            f"{path}: names none of the cells of {table.where}: {first!r} here, {str(table.ids[0])!r} there"
+        )
+    log.info("%s: describes %d of %d cells; %d others", path, known, len(table.ids), len(said) - known)
+    names = next(iter(said.values()))
+    added = {name: [said.get(cell, {}).get(name, "") for cell in table.ids] for name in names}
+    return replace(table, columns={**table.columns, **added})
 
 
 def _with_target(records: Iterator[Record], path: Path, unlabelled: str) -> Iterator[Record]:
@@ -94,38 +139,3 @@ def _with_target(records: Iterator[Record], path: Path, unlabelled: str) -> Iter
             )
     if skipped:
         log.warning("%s: %d cells without a label were skipped", path, skipped)
-
-
-def _read_table(path: Path, roles: Roles, *, hidden: str, state: str) -> Iterator[Record]:
-    """Read rows of cells; ``hidden`` is a column that is neither a gene nor wanted."""
-    delimiter = "\t" if ".tsv" in path.suffixes else ","
-    rows = csv.reader((line for _, line in open_text(path)), delimiter=delimiter)
-    header = next(rows)
-    for column in roles.required:
-        if column not in header:
-            raise DataError(
-                f"{path}:1: no column {column!r}. {nearest(column, header[:50])} Is the table one row a cell?"
-            )
-    places = [place for place, name in enumerate(header) if name not in {*roles.all, hidden}]
-    table = list(_numbers(path, header, places, rows))
-    if not table:
-        raise DataError(f"{path}: there is a header and no cell below it")
-    found = detect_state(np.stack([row for _, _, row in table]), str(path))
-    genes = make_genes([header[place] for place in places], found, state, str(path))
-    for line, cells, row in table:
-        named = dict(zip(header, cells, strict=True))
-        yield roles.record(
-            named, named.get(roles.id) or f"{path.name.split('.')[0]}:{line}", genes, row, f"{path}:{line}"
-        )
-
-
-def _numbers(
-    path: Path, header: list[str], places: list[int], rows: Iterator[list[str]]
-) -> Iterator[tuple[int, list[str], NDArray[np.float32]]]:
-    for line, cells in enumerate(rows, start=2):
-        if len(cells) != len(header):
-            raise DataError(f"{path}:{line}: {len(cells)} fields where the header has {len(header)}")
-        try:
-            yield line, cells, np.array([cells[place] or "nan" for place in places], dtype=np.float32)
-        except ValueError as error:
-            raise DataError(f"{path}:{line}: {error}; name columns that are no genes in reader.columns") from None
