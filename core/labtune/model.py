@@ -46,7 +46,13 @@ class Model(nn.Module):
             raise SettingsError(f"window_overlap is {self.window_overlap}, but {error}") from error
 
     def encode(self, batch: Batch) -> Ragged:
-        """Hidden states ``(N, C)``, with windows put together."""
+        """Hidden states ``(N, C)``, with windows put together, and less those of the reference where there is one."""
+        hidden = self._encode(batch)
+        if batch.reference is None:
+            return hidden
+        return hidden.with_values(hidden.values - self._encode(batch.reference).values.repeat(len(batch), 1))
+
+    def _encode(self, batch: Batch) -> Ragged:
         windows = self.windows(batch)
         if windows is None:
             return self.encoder(batch.inputs)  # type: ignore[no-any-return]

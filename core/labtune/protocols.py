@@ -38,6 +38,8 @@ class Batch:
         Encoded truth, or None: ``(U,)`` or ``(U, K)`` alongside ``units``; one for each pair of a record's units, the
         upper triangle row by row; ``(B,)`` or ``(B, L)``, one row a record.
         Missing truth is ``IGNORED`` for classes and NaN for values.
+    reference
+        One record, as long as every other one: its states are subtracted from theirs, so that heads see differences.
     """
 
     records: Sequence[Record]
@@ -46,6 +48,7 @@ class Batch:
     suffix: int = 0
     units: Ragged | None = None
     targets: Ragged | None = None
+    reference: Batch | None = None
 
     @property
     def tokens(self) -> Ragged:
@@ -72,6 +75,7 @@ class Batch:
             suffix=self.suffix,
             units=None if self.units is None else self.units.select(rows),
             targets=None if self.targets is None else self.targets.select(rows),
+            reference=self.reference,
         )
 
     def to(self, device: torch.device | str) -> Batch:
@@ -83,6 +87,7 @@ class Batch:
             suffix=self.suffix,
             units=None if self.units is None else self.units.to(device),
             targets=None if self.targets is None else self.targets.to(device),
+            reference=None if self.reference is None else self.reference.to(device),
         )
 
 
@@ -98,6 +103,7 @@ def join(parts: Sequence[Batch]) -> Batch:
         suffix=first.suffix,
         units=concatenate(units) if units else None,
         targets=concatenate(targets) if targets else None,
+        reference=first.reference,
     )
 
 

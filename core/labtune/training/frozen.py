@@ -90,7 +90,14 @@ def _embed(model: Model, data: Batch, file: Path, budget: int, accelerator: Acce
             states = model.encode(data.select(rows).to(accelerator.device)).values
         stored[data.tokens.flat_index(rows)] = states.float().cpu()
     accelerator.wait_for_everyone()
-    return replace(data, inputs={**data.inputs, STATES: data.tokens.with_values(stored)})
+    reference = None if data.reference is None else _subtracted(data.reference, model.encoder.width)
+    return replace(data, inputs={**data.inputs, STATES: data.tokens.with_values(stored)}, reference=reference)
+
+
+def _subtracted(reference: Batch, width: int) -> Batch:
+    """A reference that is subtracted already: nothing is left of its states."""
+    nothing = reference.tokens.with_values(torch.zeros(len(reference.tokens.values), width))
+    return replace(reference, inputs={**reference.inputs, STATES: nothing})
 
 
 def _reserve(file: Path, shape: tuple[int, int]) -> None:

@@ -88,6 +88,16 @@ def labtune_heads() -> list[Component]:
             target="labtune_protein.sites:SitesHead",
             summary="One prediction for a variant, with weights for every position.",
         ),
+        Component(
+            name="protein.variants",
+            target="labtune_protein.kernels.heads:VariantHead",
+            summary="Variants: a kernel regression on substitutions, and weights for every position.",
+        ),
+        Component(
+            name="protein.composition",
+            target="labtune_protein.kernels.heads:KernelHead",
+            summary="Sequences of any length: a kernel regression on composition, and pooled states.",
+        ),
     ]
 
 

@@ -16,8 +16,8 @@ class SitesHead(SequenceHead):
 
     What a substitution does depends on where it is, and a pooled state has forgotten where. The output is that of
     :class:`labtune.builtin.heads.SequenceHead` plus the sum over positions p of ``<w_p, h_p>``, with states that are
-    normalised. On states that only tell letters apart this is linear regression on one-hot letters. The weights start
-    at zero.
+    normalised, unless they are differences to a reference: those are zero where nothing changed. On states that only
+    tell letters apart this is linear regression on one-hot letters. The weights start at zero.
 
     Parameters
     ----------
@@ -39,13 +39,17 @@ class SitesHead(SequenceHead):
 
     def forward(self, hidden: Ragged, batch: Batch) -> Output:
         """Hidden states ``(N, C)`` to logits ``(B, L)``."""
-        pooled = self.linear(self.dropout(self.hidden_layer(self.pooling(hidden, batch)))).float()
-        return Output(Ragged.one_per_row(self.scale(pooled + self._by_site(hidden))))
+        return Output(Ragged.one_per_row(self.scale(self.scores(hidden, batch))))
 
-    def _by_site(self, hidden: Ragged) -> Tensor:
+    def scores(self, hidden: Ragged, batch: Batch) -> Tensor:
+        """Hidden states ``(N, C)`` to logits before they are scaled: ``(B, L)``."""
+        pooled = self.linear(self.dropout(self.hidden_layer(self.pooling(hidden, batch)))).float()
+        states = hidden.values.float()
+        return pooled + self._by_site(hidden.with_values(states if batch.reference else self.norm(states)))
+
+    def _by_site(self, states: Ragged) -> Tensor:
         """Sum of each record's states, weighted by position: ``(B, L)``."""
-        starts = torch.repeat_interleave(hidden.offsets[:-1], hidden.lengths)
-        place = (torch.arange(len(starts)) - starts).clamp(max=self.positions - 1).to(hidden.values.device)
-        states = self.dropout(self.norm(hidden.values.float()))  # (N, C)
-        told = torch.einsum("nc,ncl->nl", states, self.weights[place])
-        return hidden.with_values(told).sum() / hidden.values.shape[1] ** 0.5
+        starts = torch.repeat_interleave(states.offsets[:-1], states.lengths)
+        place = (torch.arange(len(starts)) - starts).clamp(max=self.positions - 1).to(states.values.device)
+        told = torch.einsum("nc,ncl->nl", self.dropout(states.values), self.weights[place])
+        return states.with_values(told).sum() / states.values.shape[1] ** 0.5

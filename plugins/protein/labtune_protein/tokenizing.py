@@ -14,7 +14,9 @@ from labtune.errors import DataError, SettingsError
 from labtune.protocols import IGNORED, Batch
 from labtune.ragged import Ragged, offsets_of
 from labtune.specs import Labels, Record
-from labtune_protein.alphabet import RARE, STANDARD, UNKNOWN
+from labtune_protein.alphabet import RARE, STANDARD, UNKNOWN, clean
+
+CONSENSUS = "consensus"
 
 
 class Residues:
@@ -66,21 +68,62 @@ class SequenceTokenizer:
         The encoder's tokenizer.
     labels
         Of kind ``classes``, ``multilabel`` or ``values``.
+    wild_type
+        For variants of one protein: its sequence, whose states are subtracted from those of every variant; or
+        ``consensus``, the most frequent letter of the training sequences at each position. Empty: nothing is
+        subtracted.
+
+    Raises
+    ------
+    DataError
+        If a sequence has another length than the wild type.
     """
 
-    def __init__(self, vocabulary: Any, labels: Labels) -> None:
+    def __init__(self, vocabulary: Any, labels: Labels, *, wild_type: str = "") -> None:
         self.residues = Residues(vocabulary)
         self.targets = TargetEncoder(labels)
+        self.asked = wild_type
+        self.wild_type = "" if wild_type == CONSENSUS else _cleaned(wild_type)
+
+    def fit(self, records: Sequence[Record]) -> None:
+        """Find the consensus of the training sequences, when it is asked for."""
+        if self.asked == CONSENSUS:
+            self.wild_type = records[0].input  # says how long all have to be
+            self._require_length(records)
+            columns = zip(*(record.input for record in records), strict=True)
+            self.wild_type = "".join(max(sorted(set(column)), key=column.count) for column in columns)
+
+    def state(self) -> dict[str, str]:
+        """Return what was learned."""
+        return {"wild_type": self.wild_type}
+
+    def restore(self, state: dict[str, str]) -> None:
+        """Take back what was learned."""
+        self.wild_type = state["wild_type"]
 
     def __call__(self, records: Sequence[Record]) -> Batch:
         """Tokenise whole sequences; nothing is cut."""
+        self._require_length(records)
+        return replace(self._tokenised(records), targets=self.targets(records), reference=self._reference())
+
+    def _reference(self) -> Batch | None:
+        return self._tokenised([Record("wild type", self.wild_type)]) if self.wild_type else None
+
+    def _tokenised(self, records: Sequence[Record]) -> Batch:
         return Batch(
             records=records,
             inputs={"input_ids": self.residues(records)},
             prefix=self.residues.prefix,
             suffix=self.residues.suffix,
-            targets=self.targets(records),
         )
+
+    def _require_length(self, records: Sequence[Record]) -> None:
+        for record in records if self.wild_type else ():
+            if len(record.input) != len(self.wild_type):
+                raise DataError(
+                    f"{record.source or 'data'}: record {record.id!r} has {len(record.input)} residues, but the wild "
+                    f"type has {len(self.wild_type)}; leave it out, or unset tokenizer.wild_type"
+                )
 
 
 class ResidueTokenizer:
@@ -130,6 +173,14 @@ class ResidueTokenizer:
                 f"{record.source or 'data'}: record {record.id!r} has label {error.args[0]!r}, which is none of "
                 f"{', '.join(self.ids)}"
             ) from None
+
+
+def _cleaned(written: str) -> str:
+    """Bring a wild type into the letters that encoders know; raises SettingsError where it is no sequence."""
+    try:
+        return clean(written).sequence
+    except ValueError as error:
+        raise SettingsError(f"tokenizer.wild_type {error}; give a sequence, or {CONSENSUS!r}") from None
 
 
 def _numbers(record: Record) -> list[list[float]]:
