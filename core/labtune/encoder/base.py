@@ -28,6 +28,8 @@ class Encoder(nn.Module):
         The component that built the network, when it was not read from a model's files.
     fingerprint
         Of the weights as they were loaded, when a method leaves some of them as they are.
+    fades
+        Whether it takes the input ``fade``, see :mod:`labtune.encoder.fading`.
     """
 
     width: int
@@ -35,6 +37,7 @@ class Encoder(nn.Module):
     tokenizer: Any = None
     origin: Origin | None = None
     fingerprint: str = ""
+    fades: bool = False
 
     @property
     def blocks(self) -> Sequence[nn.Module]:

@@ -15,6 +15,7 @@ from transformers.utils import logging as chatter
 from labtune.encoder.attention import PACKED
 from labtune.encoder.base import Encoder
 from labtune.encoder.dropout import cheapen_dropout
+from labtune.encoder.fading import fading, without_fade
 from labtune.encoder.families import FAMILIES, Family
 from labtune.encoder.packing import Packing
 from labtune.ragged import Ragged
@@ -31,10 +32,18 @@ class HubEncoder(Encoder):
         The bare model, without a task head.
     tokenizer
         The tokenizer saved with it, or None.
+
+    Attributes
+    ----------
+    blank
+        Ids whose average embedding stands for no token.
     """
+
+    fades = True
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any) -> None:
         super().__init__()
+        self.blank = _blank(tokenizer)
         cheapen_dropout(model)
         self.model = model
         self.tokenizer = tokenizer
@@ -83,20 +92,32 @@ class HubEncoder(Encoder):
                 self.tokenizer.save_pretrained(folder)
 
     def _packed(self, inputs: Mapping[str, Ragged], family: Family) -> Ragged:
+        inputs, fade = without_fade(inputs)
         packing = Packing.of(inputs["input_ids"])
         positions = packing.positions(family.first_position(self.model.config))
-        if family.embed is None:
-            read = {name: part.select(packing.order).values[None] for name, part in inputs.items()}
-        else:
-            read = {"inputs_embeds": family.embed(self.model, packing.tokens, positions)[None]}
-        hidden = self.model(**read, position_ids=positions[None], packing=packing).last_hidden_state[0]
+        gone = None if fade is None else fade.select(packing.order).values
+        with fading(self.model.get_input_embeddings(), gone, self.blank):
+            if family.embed is None:
+                read = {name: part.select(packing.order).values[None] for name, part in inputs.items()}
+            else:
+                read = {"inputs_embeds": family.embed(self.model, packing.tokens, positions)[None]}
+            hidden = self.model(**read, position_ids=positions[None], packing=packing).last_hidden_state[0]
         return inputs["input_ids"].with_values(packing.undo(hidden))
 
     def _padded(self, inputs: Mapping[str, Ragged]) -> Ragged:
+        inputs, fade = without_fade(inputs)
         ids = inputs["input_ids"]
         blocks = {name: part.padded()[0] for name, part in inputs.items()}
         blocks["input_ids"], mask = ids.padded(fill=self.model.config.pad_token_id or 0)
-        return ids.unpadded(self.model(**blocks, attention_mask=mask.long()).last_hidden_state)
+        with fading(self.model.get_input_embeddings(), None if fade is None else fade.padded()[0], self.blank):
+            return ids.unpadded(self.model(**blocks, attention_mask=mask.long()).last_hidden_state)
+
+
+def _blank(tokenizer: Any) -> tuple[int, ...]:
+    """The token that stands for none: that of masked-language training, else padding or the unknown."""
+    names = ("mask_token_id", "pad_token_id", "unk_token_id")
+    ids = [getattr(tokenizer, name, None) for name in names]
+    return (next((int(number) for number in ids if number is not None), 0),)
 
 
 def _limit(config: Any, tokenizer: Any) -> int | None:
