@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,8 +17,8 @@ from labtune.encoder.families import FAMILIES
 from labtune.encoder.hub import HubEncoder, quiet
 from labtune.errors import EncoderError
 
-# Families whose token classifier is one linear layer on every hidden state.
-TOKEN_FAMILIES = ("bert", "camembert", "distilbert", "electra", "esm", "roberta", "xlm-roberta")
+# Families whose token classifier is one linear layer on every hidden state, or can be made so.
+TOKEN_FAMILIES = ("bert", "camembert", "distilbert", "electra", "esm", "modernbert", "roberta", "xlm-roberta")
 # Where a sequence classifier keeps the tanh layer on the first hidden state, and the output layer. In other families
 # something else is between: a ReLU in DistilBERT, a GELU in ELECTRA, a norm in ModernBERT.
 SEQUENCE_LAYERS = {
@@ -58,7 +59,12 @@ def write_token_classifier(encoder: Encoder, output: nn.Linear, outputs: Outputs
         raise EncoderError(
             f"the token classifier of {family!r} models in transformers is not a linear layer: it cannot hold this head"
         )
-    _write(encoder, AutoModelForTokenClassification, {"classifier": output}, outputs, folder)
+    layers: dict[str, nn.Module] = {"classifier": output}
+    changes: dict[str, Any] = {}
+    if family == "modernbert":
+        layers |= _transparent_head(encoder)
+        changes = {"classifier_activation": "linear", "classifier_bias": True}
+    _write(encoder, AutoModelForTokenClassification, layers, outputs, folder, changes)
 
 
 def write_sequence_classifier(
@@ -87,7 +93,7 @@ def write_sequence_classifier(
         raise EncoderError(
             f"the sequence classifier of {family!r} models in transformers has other layers than this head"
         )
-    layers = dict(zip(SEQUENCE_LAYERS[family], (hidden, output), strict=True))
+    layers: dict[str, nn.Module] = dict(zip(SEQUENCE_LAYERS[family], (hidden, output), strict=True))
     _write(encoder, AutoModelForSequenceClassification, layers, outputs, folder)
 
 
@@ -97,9 +103,33 @@ def _family(encoder: Encoder) -> str:
     return encoder.family
 
 
-def _write(encoder: Any, kind: Any, layers: Mapping[str, nn.Linear], outputs: Outputs, folder: Path) -> None:
+@torch.no_grad()
+def _transparent_head(encoder: Any) -> dict[str, nn.Module]:
+    """ModernBERT's layer and norm before the classifier, such that they hand every hidden state through.
+
+    The layer takes the gains of the encoder's last norm off again. What is left has mean 0 and variance 1, so that the
+    norm changes nothing (but for its epsilon) and puts the gains back.
+    """
+    norm = encoder.model.final_norm
+    if bool((norm.weight == 0).any()):
+        raise EncoderError("a gain of the encoder's last norm is 0: transformers' classifier cannot hold this head")
+    layer = nn.Linear(len(norm.weight), len(norm.weight))
+    layer.weight.copy_(torch.diag(1 / norm.weight))
+    layer.bias.copy_(torch.zeros_like(norm.weight) if norm.bias is None else -norm.bias / norm.weight)
+    return {"head.dense": layer, "head.norm": norm}
+
+
+def _write(
+    encoder: Any,
+    kind: Any,
+    layers: Mapping[str, nn.Module],
+    outputs: Outputs,
+    folder: Path,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     config = encoder.model.config
     described = config.to_dict() | {
+        **changes,
         "id2label": dict(enumerate(outputs.names)),
         "label2id": {name: number for number, name in enumerate(outputs.names)},
         "problem_type": outputs.problem,
