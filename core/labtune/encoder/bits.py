@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from labtune.device import give_back_memory
 from labtune.encoder.base import Encoder
 from labtune.encoder.extras import require
 from labtune.encoder.structure import block_linears, network
@@ -42,7 +43,7 @@ class StoredLinear(nn.Linear):
         self.register_parameter("bias", linear.bias)
 
     @property
-    def weight(self) -> Tensor:  # type: ignore[override]
+    def weight(self) -> Tensor:  # type: ignore[override]  # a parameter there, computed here
         """The unpacked weight in float32, ``(out, in)``."""
         return self.unpack(torch.float32)
 
@@ -58,7 +59,7 @@ class StoredLinear(nn.Linear):
         """Apply the layer: ``(..., in)`` to ``(..., out)``."""
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]
+        product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]  # as torch has it
         return product if self.bias is None else product + self.bias.to(product.dtype)
 
 
@@ -169,9 +170,11 @@ def store(encoder: Encoder, bits: int) -> None:
         for name, layer in linears.items():
             if not layer.weight.requires_grad:
                 model.set_submodule(name, STORED[bits](layer))
+        give_back_memory()
     for name, module in list(model.named_modules()) if bits == 16 else ():
         if type(module) is nn.Embedding and not module.weight.requires_grad:
             model.set_submodule(name, _embedding(Embedding16, module, torch.bfloat16))
+    _leave_file(encoder)
 
 
 def restore(encoder: Encoder) -> None:
@@ -189,6 +192,15 @@ def count_parameters(module: nn.Module) -> int:
     packed = {id(getattr(layer, part)) for layer in stored.values() for part in layer.parts}
     plain = sum(parameter.numel() for parameter in module.parameters() if id(parameter) not in packed)
     return plain + sum(layer.in_features * layer.out_features for layer in stored.values())
+
+
+def _leave_file(encoder: Encoder) -> None:
+    """Copy what was not packed: as long as one tensor reads from the weights' file, all of it counts as memory."""
+    for module in encoder.modules():
+        packed = module.parts if isinstance(module, StoredLinear) else ()
+        for name, parameter in module.named_parameters(recurse=False):
+            if name not in packed:
+                parameter.data = parameter.data.clone()
 
 
 class _Product(torch.autograd.Function):

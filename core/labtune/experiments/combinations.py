@@ -37,8 +37,7 @@ class SeedScore:
 
     def standard_error(self) -> float:
         """Half the interval in units of the normal quantile, or the spread over the seeds where it is larger."""
-        known = self.low is not None and self.high is not None
-        sampling = (self.high - self.low) / (2 * QUANTILE) if known else 0.0  # type: ignore[operator]
+        sampling = 0.0 if self.low is None or self.high is None else (self.high - self.low) / (2 * QUANTILE)
         return max(sampling, self.spread or 0.0)
 
 

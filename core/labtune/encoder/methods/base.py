@@ -21,16 +21,18 @@ class Method:
     ----------
     name
         What the settings call it.
-    whole
-        Whether the saved files are a model of their own, without the base encoder.
     layer_decay, gradual
         See :class:`labtune.encoder.methods.full.Full`, which alone lets them be chosen.
     """
 
     name: str
-    whole: bool = False
     layer_decay: float = 1.0
     gradual: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the saved files are a model of their own, without the base encoder."""
+        return False
 
     def freeze(self, encoder: Encoder) -> None:
         """Decide which of the encoder's own weights learn; none unless a method says otherwise."""

@@ -43,7 +43,7 @@ class Full(Method):
         check(isinstance(self.gradual, bool), "gradual", "true or false", self.gradual)
 
     @property
-    def whole(self) -> bool:  # type: ignore[override]
+    def whole(self) -> bool:
         """Whether everything learns."""
         return self.top_blocks is None
 
