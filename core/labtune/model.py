@@ -55,13 +55,15 @@ class Model(nn.Module):
     def _encode(self, batch: Batch) -> Ragged:
         windows = self.windows(batch)
         if windows is None:
-            return self.encoder(batch.inputs)  # type: ignore[no-any-return]
+            hidden: Ragged = self.encoder(batch.inputs)
+            return hidden
         inputs = {name: windows.cut(ragged) for name, ragged in batch.inputs.items()}
         return windows.stitch(self.encoder(inputs).values, batch.tokens.offsets)
 
     def forward(self, batch: Batch) -> Output:
         """Encode, and apply the head."""
-        return self.head(self.encode(batch), batch)  # type: ignore[no-any-return]
+        output: Output = self.head(self.encode(batch), batch)
+        return output
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Parameters that learn, by name."""

@@ -45,7 +45,8 @@ def build_optimizer(
     ]
     if settings.optimizer == "adamw8bit":
         bitsandbytes = require("bitsandbytes", "quant", "optimizer 'adamw8bit'")
-        return bitsandbytes.optim.AdamW8bit(described)  # type: ignore[no-any-return]
+        optimizer: torch.optim.Optimizer = bitsandbytes.optim.AdamW8bit(described)
+        return optimizer
     if settings.optimizer == "sgd":
         return torch.optim.SGD(described, momentum=settings.momentum, fused=True)
     return torch.optim.AdamW(described, fused=True)
