@@ -36,8 +36,8 @@ RATES = {  # rates to try, by method
     "dora": (1e-3, 3e-3, 1e-2),
 }
 SIZES = {  # records by data set
-    "phrasebank": {"train": 300, "valid": 300},
-    "conll2003": {"train": 400, "valid": 300},
+    "phrasebank": {"train": 240, "valid": 300},
+    "conll2003": {"train": 360, "valid": 300},
     "secondary_structure": {"train": 50, "valid": 40},
 }
 EPOCHS = 4
