@@ -1,7 +1,12 @@
-"""Protein tasks with ``protein.mini``, beside the same network with fresh weights and the task's linear baseline.
+"""Protein tasks with ``protein.mini``, beside the same network with fresh weights, no network, and linear models.
 
-    python benchmarks/quality/protein.py --seeds 0 1 2
-    python benchmarks/quality/protein.py --tasks gb1 contacts --tune epochs=20
+    python benchmarks/quality/protein.py
+    python benchmarks/quality/protein.py gb1 contacts --starts pre-trained --seeds 0
+    python benchmarks/quality/protein.py gb1 --tune epochs=20 head.dropout=0.3
+
+Every run is written to ``results/protein.json`` when it ends, and one that is there already, with the same settings and
+the same weights, is not repeated; one that was cut off goes on from its checkpoint in ``--work``. So the whole can be
+measured in pieces. ``--tune`` scores validation data only and writes nothing.
 
 Test parts: secondary structure has FLIP's validation split as test (its own test set is not among the data), and every
 tenth training chain chooses checkpoints. GB1 is FLIP's two-vs-rest. avGFP has 5,000 training variants. Meltome and
@@ -12,152 +17,115 @@ training file is not among the data, and is tested on the 1,678 others.
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
+import hashlib
 import json
-import random
+import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
-import numpy as np
+from protein_data import CASES, Case
 
-from labtune.catalog import Catalog, load_catalog
+from labtune.catalog import Catalog, load_catalog, resolve
 from labtune.data.batching import stable_seed
+from labtune.data.splits import load_splits
 from labtune.encoder.fresh import fresh_encoder
+from labtune.encoder.loading import encoder_folder
+from labtune.evaluation.scoring import score
 from labtune.pipeline import run_settings
-from labtune.settings import resolve_settings
-from labtune_protein.contacts import CUTOFF, contact_record
-from labtune_protein.structure.chains import Chain
+from labtune.settings import Settings, resolve_settings
 
-Flags = dict[str, Any]
-
-
-def secondary_structure(folder: Path) -> Flags:
-    """FLIP: train without every tenth chain, which validates; test on its validation split."""
-    source = common.data("bio/flip_secondary_structure")
-    for kind in ("sequences", "labels_dssp3", "mask"):
-        entries = (source / f"train.{kind}.fasta").read_text().split(">")[1:]
-        for part, chosen in (("train", range(1, 10)), ("valid", range(1))):
-            kept = [entry for number, entry in enumerate(entries) if number % 10 in chosen]
-            (folder / f"{part}.{kind}.fasta").write_text("".join(f">{entry}" for entry in kept))
-    files = {part: str(folder / f"{part}.sequences.fasta") for part in ("train", "valid")}
-    return {"data": {**files, "test": str(source / "val.sequences.fasta")}, "epochs": 4}
-
-
-def gb1(folder: Path) -> Flags:
-    """FLIP's two-vs-rest with its own validation rows."""
-    rows = list(_rows("bio/flip_gb1/two_vs_rest.csv.gz"))
-    parts = ["valid" if row["validation"] == "True" else row["set"] for row in rows]
-    return _table(folder, [(row["sequence"], row["target"], part) for row, part in zip(rows, parts, strict=True)])
-
-
-def avgfp(folder: Path) -> Flags:
-    """5,000 training, 1,000 validation and 5,000 test variants, drawn by a seed of their own."""
-    rows = list(_rows("bio/dms/avgfp.csv.gz"))
-    random.Random(0).shuffle(rows)
-    parts = ["train"] * 5000 + ["valid"] * 1000 + ["test"] * 5000
-    return _table(folder, [(row["sequence"], row["score"], part) for row, part in zip(rows, parts, strict=False)])
-
-
-def meltome(folder: Path) -> Flags:
-    """One file, split by identity."""
-    return {
-        "data": {"train": str(common.data("bio/flip_meltome/clustered_task.train.csv.gz"))},
-        "reader": {"target": "target"},
-        "split": "identity:0.3",
-    }
-
-
-def deeploc(folder: Path) -> Flags:
-    """Locations of proteins; a share of the training file validates."""
-    source = common.data("bio/deeploc")
-    return {
-        "data": {"train": str(source / "deeploc_test_set.fasta"), "test": str(source / "deeploc_our_val_set.fasta")},
-        "reader": {"header": "(.+)-[MSU]"},
-    }
-
-
-def contacts(folder: Path) -> Flags:
-    """Chains of cgdms, split by identity; coordinates are the PDB's."""
-    with (folder / "contacts.jsonl").open("w") as file:
-        for path in sorted(common.data("bio/structures_cgdms").glob("*.txt")):
-            record = contact_record(_chain(path), path.stem, (CUTOFF,), str(path))
-            row = {"id": record.id, "sequence": record.input, "contacts": record.target, **record.columns}
-            file.write(json.dumps(row) + "\n")
-    return {"data": {"train": str(folder / "contacts.jsonl")}, "split": "identity:0.3"}
-
-
-TASKS: dict[str, tuple[str, Callable[[Path], Flags], str]] = {
-    "secondary_structure": ("protein.secondary_structure", secondary_structure, "q3"),
-    "gb1": ("protein.property", gb1, "spearman"),
-    "avgfp": ("protein.property", avgfp, "spearman"),
-    "meltome": ("protein.property", meltome, "spearman"),
-    "deeploc": ("protein.class", deeploc, "accuracy"),
-    "contacts": ("protein.contact", contacts, "p_at_l_long"),
-}
+RESULTS = common.RESULTS / "protein.json"
+STARTS = {"letters": "protein.letters", "pre-trained": "protein.mini", "fresh": ""}
 
 
 def main() -> None:
-    """Measure, print a line a run, and write the results of the tasks that were measured."""
+    """Measure, print a line a run, and write results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all by default")
+    parser.add_argument("--starts", nargs="+", choices=list(STARTS), default=list(STARTS))
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="none: only what needs no training")
+    parser.add_argument("--work", type=Path, default=common.ROOT / "runs" / "protein", help="prepared data and runs")
     parser.add_argument("--tune", nargs="*", metavar="KEY=VALUE", help="score these settings on validation data only")
     arguments = parser.parse_args()
-    found = {name: measure(name, arguments) for name in arguments.tasks}
-    if arguments.tune is None:
-        path = common.RESULTS / "protein.json"
-        before = json.loads(path.read_text())["tasks"] if path.exists() else {}
-        print("written:", common.write("protein", {"command": " ".join(sys.argv), "tasks": {**before, **found}}))
-
-
-def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run one task with both starts and every seed."""
-    task, prepare, score = TASKS[name]
-    catalog = load_catalog()
-    runs = []
-    with tempfile.TemporaryDirectory() as folder:
-        flags = prepare(Path(folder))
+    for name in arguments.cases or CASES:
+        if name not in CASES:
+            parser.error(f"unknown case {name!r}; known: {', '.join(CASES)}")
+        flags = CASES[name].prepared(arguments.work / name)
+        if arguments.tune is None:
+            measure_baselines(name, flags)
         for seed in arguments.seeds:
-            for start in ("pre-trained", "fresh"):
-                encoder = (
-                    "protein.mini" if start == "pre-trained" else _fresh(Path(folder) / f"fresh{seed}", catalog, seed)
-                )
-                settings = resolve_settings(
-                    catalog, task, {**flags, "encoder": encoder, "seed": seed}, arguments.tune or []
-                )
-                out = Path(folder) / f"run-{start}-{seed}"
-                metrics = run_settings(settings, out=out, catalog=catalog).metrics
-                runs.append(_line(name, start, seed, score, metrics, tuned=arguments.tune is not None))
-    return {"score": score, "runs": runs, "summary": _summary(runs)}
+            for start in arguments.starts:
+                measure(name, start, seed, flags, arguments)
 
 
-def _line(name: str, start: str, seed: int, score: str, metrics: Flags, *, tuned: bool) -> dict[str, Any]:
-    part = "valid" if tuned else "test"
-    run = {
-        "start": start,
-        "seed": seed,
-        "score": metrics[part][score],
-        "baseline": None if tuned else metrics["baseline"][score],
-        "train_seconds": metrics["train"]["seconds"],
-        "tokens_per_second": metrics["train"]["tokens_per_second"],
-        "split": metrics["split"],
-    }
-    print(name, {key: value for key, value in run.items() if key != "split"}, flush=True)
-    return run
+def measure(name: str, start: str, seed: int, flags: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Run one case, unless its result is there."""
+    case, catalog = CASES[name], lean(load_catalog(), CASES[name])
+    encoder = STARTS[start] or _fresh(arguments.work / f"fresh{seed}", catalog, seed)
+    settings = resolve_settings(catalog, case.task, {**flags, "encoder": encoder, "seed": seed}, arguments.tune or [])
+    if arguments.tune is not None:
+        _tune(name, start, settings, case, catalog, arguments.work)
+        return
+    identity = _identity(settings, catalog)
+    runs = _read().get(name, {}).get("runs", [])
+    if any(run["identity"] == identity for run in runs):
+        return
+    out = arguments.work / f"{name}-{identity}"
+    metrics = run_settings(settings, out=out, resume=out.exists(), catalog=catalog).metrics
+    scores = {"score": metrics["test"][case.score], "valid": metrics["valid"][case.score]["value"]}
+    costs = {key: metrics["train"][key] for key in ("seconds", "tokens_per_second", "trainable_parameters")}
+    found = {"start": start, "seed": seed, "identity": identity, **scores, **costs}
+    print(name, found, flush=True)
+    kept = [
+        other for other in _read().get(name, {}).get("runs", []) if (other["start"], other["seed"]) != (start, seed)
+    ]
+    _write(name, {"score": case.score, "runs": [*kept, found], "split": metrics["split"]})
 
 
-def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    starts = list(dict.fromkeys(run["start"] for run in runs))
-    table = {start: common.spread([run["score"]["value"] for run in runs if run["start"] == start]) for start in starts}
-    baselines = [run["baseline"]["value"] for run in runs if run["baseline"]]
-    return {**table, **({"baseline": common.spread(baselines)} if baselines else {})}
+def measure_baselines(name: str, flags: dict[str, Any]) -> None:
+    """Score the models without an encoder, unless their results are there."""
+    case, catalog = CASES[name], load_catalog()
+    task = catalog.task(case.task)
+    if "baselines" in _read().get(name, {}):
+        return
+    splits = load_splits(task, resolve_settings(catalog, case.task, {**flags, "encoder": "protein.mini"}))
+    metrics = [catalog.build("metrics", metric, splits.labels) for metric in task.metrics]
+    found = {}
+    for target in case.baselines or (task.baseline,):
+        predict = resolve(target)(splits.records["train"], splits.labels)
+        found[target] = score(metrics, predict(splits.records["test"]), splits.records["test"])[case.score]
+        print(name, target, found[target], flush=True)
+    _write(name, {"score": case.score, "baselines": found})
+
+
+def lean(catalog: Catalog, case: Case) -> Catalog:
+    """The case's task without what does not change with the seed: baseline, slices, drawings."""
+    task = replace(catalog.tasks[case.task], baseline="", slices={}, views=())
+    return replace(catalog, tasks={**catalog.tasks, case.task: task})
+
+
+def _tune(name: str, start: str, settings: Settings, case: Case, catalog: Catalog, work: Path) -> None:
+    """Print the validation score; test data are left out where they have a file of their own."""
+    data = {part: path for part, path in settings.data.items() if part != "test"}
+    out = work / "tuning"
+    shutil.rmtree(out, ignore_errors=True)
+    metrics = run_settings(replace(settings, data=data), out=out, catalog=catalog).metrics
+    print(name, start, "valid", metrics["valid"][case.score], f"{metrics['train']['seconds']:.0f} s", flush=True)
+
+
+def _identity(settings: Settings, catalog: Catalog) -> str:
+    """Name a run by its settings and the weights that it starts from; where files lie does not count."""
+    weights = settings.encoder
+    if weights != STARTS["letters"]:
+        file = encoder_folder(settings.encoder, catalog) / "model.safetensors"
+        weights = hashlib.sha256(file.read_bytes()).hexdigest()
+    text = replace(settings, encoder=weights, data={}).to_toml()
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _fresh(folder: Path, catalog: Catalog, seed: int) -> str:
@@ -167,28 +135,15 @@ def _fresh(folder: Path, catalog: Catalog, seed: int) -> str:
     return str(folder)
 
 
-def _rows(name: str) -> Iterator[dict[str, str]]:
-    with gzip.open(common.data(name), "rt") as file:
-        yield from csv.DictReader(file)
+def _read() -> dict[str, Any]:
+    cases: dict[str, Any] = json.loads(RESULTS.read_text())["cases"] if RESULTS.exists() else {}
+    return cases
 
 
-def _table(folder: Path, rows: list[tuple[str, str, str]]) -> Flags:
-    """Write variants with their part; equal sequences stay in the part of the first."""
-    path = folder / "variants.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["sequence", "value", "part"])
-        writer.writerows(rows)
-    return {"data": {"train": str(path)}, "split": "column:part", "preset": "variants"}
-
-
-def _chain(path: Path) -> Chain:
-    """One chain: a line of sequence, a line that is not used, then N, CA, C and a side-chain centre a residue."""
-    lines = path.read_text().splitlines()
-    numbers = np.array([line.split() for line in lines[2:] if line.strip()], dtype=float).reshape(-1, 4, 3)
-    backbone = np.full_like(numbers, np.nan)
-    backbone[:, :3] = numbers[:, :3]
-    return Chain(path.stem, lines[0].strip(), backbone)
+def _write(name: str, content: dict[str, Any]) -> None:
+    cases = _read()
+    cases[name] = {**cases.get(name, {}), **content}
+    common.write("protein", {"command": "python benchmarks/quality/protein.py", "cases": cases})
 
 
 if __name__ == "__main__":

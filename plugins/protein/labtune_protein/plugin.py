@@ -15,28 +15,69 @@ MINI: dict[str, Any] = {
     "learning_rate": 5e-4,
     "head_learning_rate": 2e-3,
 }
-PRESETS = (
-    Preset(name="mini", summary="The bundled encoder, all weights; minutes on a CPU.", settings=MINI),
+FROZEN: dict[str, Any] = {**MINI, "method": "head"}
+ESM2 = Preset(
+    name="esm2",
+    summary="ESM-2 of 8 million parameters from the hub, with LoRA.",
+    settings={**MINI, "encoder": "facebook/esm2_t6_8M_UR50D", "method": "lora", "learning_rate": 1e-3},
+)
+LETTERS: dict[str, Any] = {**FROZEN, "encoder": "protein.letters"}
+FULL = Preset(name="full", summary="The bundled encoder, all weights.", settings=MINI)
+CONVOLUTION = {"name": "protein.convolution"}
+RESIDUES = (
     Preset(
-        name="frozen",
-        summary="The bundled encoder as it is; only the head learns.",
-        settings={**MINI, "method": "head"},
+        name="mini",
+        summary="Convolutions on letters and on the bundled encoder's states; minutes on a CPU.",
+        settings={**FROZEN, "epochs": 6, "head": CONVOLUTION},
     ),
     Preset(
-        name="esm2",
-        summary="ESM-2 of 8 million parameters from the hub, with LoRA.",
-        settings={**MINI, "encoder": "facebook/esm2_t6_8M_UR50D", "method": "lora", "learning_rate": 1e-3},
+        name="full",
+        summary="The same, and the encoder learns as well.",
+        settings={**MINI, "epochs": 4, "head": CONVOLUTION},
     ),
+    Preset(
+        name="crf",
+        summary="The bundled encoder, and the likeliest chain of states.",
+        settings={**MINI, "head": {"name": "token_crf"}, "loss": {"name": "crf"}},
+    ),
+    ESM2,
+)
+SEQUENCES = (
+    Preset(
+        name="mini",
+        summary="A kernel regression on composition, and the bundled encoder's states; minutes on a CPU.",
+        settings={**FROZEN, "head": {"name": "protein.composition"}},
+    ),
+    Preset(
+        name="letters",
+        summary="A kernel regression on composition alone, without an encoder; seconds.",
+        settings={**LETTERS, "head": {"name": "protein.composition"}},
+    ),
+    FULL,
+    ESM2,
 )
 VARIANTS = Preset(
     name="variants",
-    summary="Variants of one protein, all of its length: a weight for every position.",
-    settings={**MINI, "epochs": 30, "head": {"name": "protein.sites"}, "head_learning_rate": 5e-3},
+    summary="Variants of one protein: a kernel regression on substitutions, without an encoder; seconds.",
+    settings={
+        **LETTERS,
+        "head": {"name": "protein.variants"},
+        "head_learning_rate": 1e-3,
+        "tokenizer": {"wild_type": "consensus"},
+    },
 )
-CRF = Preset(
-    name="crf",
-    summary="The bundled encoder, and the likeliest chain of states.",
-    settings={**MINI, "head": {"name": "token_crf"}, "loss": {"name": "crf"}},
+CONTACTS = (
+    Preset(
+        name="mini",
+        summary="The bundled encoder, all weights; minutes on a CPU.",
+        settings={**MINI, "batch_tokens": 1024},
+    ),
+    Preset(
+        name="frozen",
+        summary="The bundled encoder as it is; only the head learns.",
+        settings={**FROZEN, "batch_tokens": 1024},
+    ),
+    Preset(name="esm2", summary=ESM2.summary, settings={**ESM2.settings, "batch_tokens": 1024}),
 )
 
 SIMILARITY = "labtune_protein.identity:similarity"
@@ -71,7 +112,12 @@ def labtune_encoders() -> list[Component]:
             name="protein.mini",
             target="labtune_protein.mini:locate",
             summary="ESM-2's architecture with 3.6 million parameters, pre-trained by this project.",
-        )
+        ),
+        Component(
+            name="protein.letters",
+            target="labtune_protein.letters:Letters",
+            summary="No network: a residue's state is its letter, and the head does the work.",
+        ),
     ]
 
 
@@ -82,6 +128,11 @@ def labtune_heads() -> list[Component]:
             name="protein.pairs",
             target="labtune_protein.pairs.head:PairHead",
             summary="Pairs of residues: learned attention maps and dilated convolutions.",
+        ),
+        Component(
+            name="protein.convolution",
+            target="labtune_protein.convolution:ConvolutionHead",
+            summary="One prediction a residue, from the letters and states around it.",
         ),
         Component(
             name="protein.sites",
@@ -143,7 +194,7 @@ def _secondary_structure() -> Task:
         loss="cross_entropy",
         metrics=("protein.secondary_structure",),
         labels=Labels(kind="classes"),
-        presets=(*PRESETS, CRF),
+        presets=RESIDUES,
         examples="labtune_protein.data:state_examples",
         sample="labtune_protein.data:residue_sample",
         baseline="labtune_protein.baselines:fit_window",
@@ -164,7 +215,7 @@ def _residue_tasks() -> list[Task]:
             loss="cross_entropy",
             metrics=("token_classification",),
             labels=Labels(kind="classes"),
-            presets=(*PRESETS, CRF),
+            presets=RESIDUES,
             examples="labtune_protein.data:state_examples",
             sample="labtune_protein.data:residue_sample",
             baseline="labtune_protein.baselines:fit_window",
@@ -181,7 +232,7 @@ def _residue_tasks() -> list[Task]:
             loss="mse",
             metrics=("regression",),
             labels=Labels(kind="values", names=("value",)),
-            presets=PRESETS,
+            presets=tuple(preset for preset in RESIDUES if preset.name != "crf"),
             examples="labtune_protein.data:hydropathy_examples",
             similarity=SIMILARITY,
             slices=SLICES,
@@ -204,7 +255,7 @@ def _sequence_tasks() -> list[Task]:
             loss="mse",
             metrics=("regression",),
             labels=Labels(kind="values"),
-            presets=(*PRESETS, VARIANTS),
+            presets=(*SEQUENCES, VARIANTS),
             options={"reader": {"target": "value"}},
             examples="labtune_protein.data:value_examples",
             sample="labtune_protein.data:sequence_sample",
@@ -217,7 +268,7 @@ def _sequence_tasks() -> list[Task]:
             loss="cross_entropy",
             metrics=("classification",),
             labels=Labels(kind="classes"),
-            presets=PRESETS,
+            presets=SEQUENCES,
             options={"reader": {"target": "class"}},
             examples="labtune_protein.data:class_examples",
             sample="labtune_protein.data:sequence_sample",
@@ -230,7 +281,7 @@ def _sequence_tasks() -> list[Task]:
             loss="binary_cross_entropy",
             metrics=("multilabel",),
             labels=Labels(kind="multilabel"),
-            presets=PRESETS,
+            presets=SEQUENCES,
             examples="labtune_protein.data:set_examples",
             **shared,
         ),
@@ -247,10 +298,7 @@ def _contact() -> Task:
         loss="protein.pairs",
         metrics=("protein.contacts",),
         labels=Labels(kind="spans"),
-        presets=tuple(
-            Preset(name=preset.name, summary=preset.summary, settings={**preset.settings, "batch_tokens": 1024})
-            for preset in PRESETS
-        ),
+        presets=CONTACTS,
         examples="labtune_protein.data:contact_examples",
         sample="labtune_protein.data:contact_sample",
         baseline="labtune_protein.pairs.baselines:fit_frequencies",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from Bio.SeqUtils.ProtParamData import kd
 
 from labtune.specs import Labels, Prediction, Record
 from labtune_protein.baselines import LETTERS, Baseline, letter_numbers
@@ -12,6 +13,43 @@ from labtune_protein.pairs.ranking import decode_pairs
 from labtune_protein.pairs.tokenizing import unresolved
 
 FURTHEST = 64  # separations from which all count alike
+
+
+def fit_separation(records: Sequence[Record], labels: Labels) -> Baseline:
+    """Rank pairs by how near they are along the chain, which needs no data.
+
+    Parameters
+    ----------
+    records
+        Not looked at.
+    labels
+        Distance bins, of which the first is contact.
+    """
+    return lambda asked: [_ranked(record, labels, lambda rows, columns: 1 / (1 + columns - rows)) for record in asked]
+
+
+def fit_hydropathy(records: Sequence[Record], labels: Labels) -> Baseline:
+    """Rank pairs by how hydrophobic both residues and their neighbours are, which needs no data.
+
+    Parameters
+    ----------
+    records
+        Not looked at.
+    labels
+        Distance bins, of which the first is contact.
+    """
+
+    def predict(record: Record) -> Prediction:
+        scale = np.array([kd.get(letter, 0.0) for letter in record.input])
+        smooth = np.convolve(scale, [0.25, 0.5, 0.25], "same")
+        return _ranked(record, labels, lambda rows, columns: 1 / (1 + np.exp(-smooth[rows] - smooth[columns])))
+
+    return lambda asked: [predict(record) for record in asked]
+
+
+def _ranked(record: Record, labels: Labels, score: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Prediction:
+    size = len(record.input)
+    return decode_pairs(record.id, size, score(*np.triu_indices(size, 1)), labels.names[0])
 
 
 def fit_frequencies(records: Sequence[Record], labels: Labels) -> Baseline:

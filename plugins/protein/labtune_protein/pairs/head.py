@@ -9,6 +9,7 @@ from labtune.errors import SettingsError
 from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged, offsets_of
 from labtune.specs import Labels, Prediction
+from labtune_protein.convolution import ChainConvolutions, residue_letters, residue_states
 from labtune_protein.pairs.ranking import decode_pairs
 
 FURTHEST = 64  # separations from which all count alike
@@ -19,7 +20,8 @@ class PairHead(nn.Module):
 
     Every map is made symmetric and freed of what each residue's row and column bring by themselves (average product
     correction, Dunn et al. 2008, doi:10.1093/bioinformatics/btm604), as Rao et al. (2021, ICLR) do for the encoder's
-    own attention. A residual network of dilated convolutions then reads the neighbourhood of a pair.
+    own attention. Residual networks of dilated convolutions read the neighbourhood: of a residue, before residues are
+    paired, and then of a pair.
 
     Parameters
     ----------
@@ -31,6 +33,8 @@ class PairHead(nn.Module):
         Learned attention maps.
     channels
         Width of the pair representation.
+    along
+        Width of the convolutions along the chain.
     dilations
         Of the convolutions, one after the other.
     dropout
@@ -44,6 +48,7 @@ class PairHead(nn.Module):
         *,
         maps: int = 16,
         channels: int = 32,
+        along: int = 96,
         dilations: tuple[int, ...] | list[int] = (1, 2, 4, 1, 2, 4),
         dropout: float = 0.1,
     ) -> None:
@@ -52,11 +57,12 @@ class PairHead(nn.Module):
             raise SettingsError("head 'protein.pairs' predicts pairs, so it needs labels of kind spans")
         self.labels = labels
         self.maps, self.channels = maps, channels
+        self.convolutions = ChainConvolutions(width, along, dropout=dropout)
         self.dropout = nn.Dropout(dropout)
-        self.query = nn.Linear(width, 16 * maps)
-        self.key = nn.Linear(width, 16 * maps)
-        self.left = nn.Linear(width, channels)
-        self.right = nn.Linear(width, channels)
+        self.query = nn.Linear(along, 16 * maps)
+        self.key = nn.Linear(along, 16 * maps)
+        self.left = nn.Linear(along, channels)
+        self.right = nn.Linear(along, channels)
         self.separation = nn.Embedding(FURTHEST + 1, channels)
         self.mix = nn.Linear(maps + channels, channels)
         self.blocks = nn.ModuleList(_Block(channels, dilation) for dilation in dilations)
@@ -64,17 +70,16 @@ class PairHead(nn.Module):
 
     def forward(self, hidden: Ragged, batch: Batch) -> Output:
         """Hidden states ``(N, C)`` to logits of pairs i < j ``(P, K + 1)``."""
-        if batch.units is None:
-            raise SettingsError("head 'protein.pairs' needs tokenizer 'protein.pairs'")
-        states = batch.units.with_values(hidden.values.index_select(0, batch.unit_index).float())  # (U, C)
-        block, mask = states.padded()  # (B, T, C), (B, T)
+        states = self.convolutions(residue_states(hidden, batch), residue_letters(batch))  # (U, A)
+        block, mask = states.padded()  # (B, T, A), (B, T)
         both = mask[:, :, None] & mask[:, None, :]  # (B, T, T)
         pairs = self._pairs(self.dropout(block), both)  # (B, T, T, D)
         for layer in self.blocks:
             pairs = layer(pairs, both)
-        logits = self.output(pairs + pairs.transpose(1, 2))  # (B, T, T, K + 1)
+        with torch.autocast(pairs.device.type, enabled=False):  # rounded logits would tie, and ranks decide
+            logits = self.output((pairs + pairs.transpose(1, 2)).float())  # (B, T, T, K + 1)
         upper = torch.ones_like(both).triu(1) & both
-        sizes = batch.units.lengths
+        sizes = states.lengths
         return Output(Ragged(logits[upper], offsets_of(sizes * (sizes - 1) // 2)))
 
     def decode(self, output: Output, batch: Batch) -> list[Prediction]:

@@ -1,0 +1,159 @@
+"""The cases of the protein benchmark: which files, which split, which preset. Prepared once, into a folder."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import common
+import numpy as np
+
+from labtune.data.splitting import split_records
+from labtune.specs import Record
+from labtune_protein.contacts import CUTOFF, contact_record
+from labtune_protein.identity import similarity
+from labtune_protein.structure.chains import Chain
+
+Flags = dict[str, Any]
+FRACTIONS = (0.7, 0.15, 0.15)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task on some data.
+
+    Parameters
+    ----------
+    task, score
+        Names of both.
+    prepare
+        Writes files into a folder and gives the settings that name them.
+    baselines
+        Targets of further models without an encoder, beside or instead of the task's own.
+    """
+
+    task: str
+    prepare: Callable[[Path], Flags]
+    score: str
+    baselines: Sequence[str] = ()
+
+    def prepared(self, folder: Path) -> Flags:
+        """Settings of the case; its files are written when they are not there."""
+        done = folder / "flags.json"
+        if not done.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            done.write_text(json.dumps(self.prepare(folder)))
+        flags: Flags = json.loads(done.read_text())
+        return {**flags, "audit": "off", "coverage": 0.0}
+
+
+def secondary_structure(folder: Path) -> Flags:
+    """FLIP: train without every tenth chain, which validates; test on its validation split."""
+    source = common.data("bio/flip_secondary_structure")
+    for kind in ("sequences", "labels_dssp3", "mask"):
+        entries = (source / f"train.{kind}.fasta").read_text().split(">")[1:]
+        for part, chosen in (("train", range(1, 10)), ("valid", range(1))):
+            kept = [entry for number, entry in enumerate(entries) if number % 10 in chosen]
+            (folder / f"{part}.{kind}.fasta").write_text("".join(f">{entry}" for entry in kept))
+    files = {part: str(folder / f"{part}.sequences.fasta") for part in ("train", "valid")}
+    return {"data": {**files, "test": str(source / "val.sequences.fasta")}}
+
+
+def gb1(folder: Path) -> Flags:
+    """FLIP's two-vs-rest with its own validation rows."""
+    rows = list(_rows("bio/flip_gb1/two_vs_rest.csv.gz"))
+    parts = ["valid" if row["validation"] == "True" else row["set"] for row in rows]
+    return _variants(folder, [(row["sequence"], row["target"], part) for row, part in zip(rows, parts, strict=True)])
+
+
+def avgfp(folder: Path) -> Flags:
+    """5,000 training, 1,000 validation and 5,000 test variants, drawn by a seed of their own."""
+    rows = list(_rows("bio/dms/avgfp.csv.gz"))
+    random.Random(0).shuffle(rows)
+    parts = ["train"] * 5000 + ["valid"] * 1000 + ["test"] * 5000
+    return _variants(folder, [(row["sequence"], row["score"], part) for row, part in zip(rows, parts, strict=False)])
+
+
+def meltome(folder: Path) -> Flags:
+    """One file, split by identity."""
+    rows = list(_rows("bio/flip_meltome/clustered_task.train.csv.gz"))
+    records = [Record(str(number), row["sequence"].upper(), float(row["target"])) for number, row in enumerate(rows)]
+    parts = _by_identity(records)
+    return _tables(folder, {part: [(one.input, one.target) for one in some] for part, some in parts.items()})
+
+
+def deeploc(folder: Path) -> Flags:
+    """Locations of proteins; a share of the training file validates."""
+    source = common.data("bio/deeploc")
+    return {
+        "data": {"train": str(source / "deeploc_test_set.fasta"), "test": str(source / "deeploc_our_val_set.fasta")},
+        "reader": {"header": "(.+)-[MSU]"},
+    }
+
+
+def contacts(folder: Path) -> Flags:
+    """Chains of cgdms, split by identity; coordinates are the PDB's."""
+    paths = sorted(common.data("bio/structures_cgdms").glob("*.txt"))
+    parts = _by_identity([contact_record(_chain(path), path.stem, (CUTOFF,), str(path)) for path in paths])
+    for part, records in parts.items():
+        rows = [
+            {"id": one.id, "sequence": one.input, "contacts": one.target, "resolved": one.columns["resolved"]}
+            for one in records
+        ]
+        (folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {"data": {part: str(folder / f"{part}.jsonl") for part in parts}}
+
+
+CASES = {
+    "secondary_structure": Case("protein.secondary_structure", secondary_structure, "q3"),
+    "gb1": Case("protein.property", gb1, "spearman"),
+    "avgfp": Case("protein.property", avgfp, "spearman"),
+    "meltome": Case("protein.property", meltome, "spearman"),
+    "deeploc": Case("protein.class", deeploc, "accuracy"),
+    "contacts": Case(
+        "protein.contact",
+        contacts,
+        "p_at_l_long",
+        [f"labtune_protein.pairs.baselines:fit_{name}" for name in ("separation", "hydropathy", "frequencies")],
+    ),
+}
+
+
+def _by_identity(records: list[Record]) -> dict[str, list[Record]]:
+    return split_records(records, "identity:0.3", FRACTIONS, 0, similarity)
+
+
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    with gzip.open(common.data(name), "rt") as file:
+        yield from csv.DictReader(file)
+
+
+def _variants(folder: Path, rows: list[tuple[str, str, str]]) -> Flags:
+    parts = {
+        part: [(sequence, value) for sequence, value, other in rows if other == part]
+        for part in ("train", "valid", "test")
+    }
+    return {**_tables(folder, parts), "preset": "variants"}
+
+
+def _tables(folder: Path, parts: dict[str, list[tuple[str, Any]]]) -> Flags:
+    """Write a table for each part."""
+    for part, rows in parts.items():
+        with (folder / f"{part}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("sequence", "value"), *rows])
+    return {"data": {part: str(folder / f"{part}.csv") for part in parts}}
+
+
+def _chain(path: Path) -> Chain:
+    """One chain: a line of sequence, a line that is not used, then N, CA, C and a side-chain centre a residue."""
+    lines = path.read_text().splitlines()
+    numbers = np.array([line.split() for line in lines[2:] if line.strip()], dtype=float).reshape(-1, 4, 3)
+    backbone = np.full_like(numbers, np.nan)
+    backbone[:, :3] = numbers[:, :3]
+    return Chain(path.stem, lines[0].strip(), backbone)
