@@ -9,6 +9,7 @@ from labtune.errors import SettingsError
 from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Prediction
+from labtune_expression.bins import CENTERS, LOG_SHARES, Bins, variance
 from labtune_expression.transforms import TargetTransform, Transform, restored, transformed
 
 MEMBERS = "members"
@@ -31,6 +32,9 @@ class ValueHead(nn.Module):
         Scale on which the network learns; see :class:`labtune_expression.transforms.TargetTransform`.
     uncertainty
         Also predict a standard deviation for each number; needs loss ``expression.gaussian``.
+    bins
+        Predict shares of so many levels, whose average is the number; needs loss ``expression.bins``. 0: the number
+        itself.
     members
         Networks that learn side by side, each from its own loss; the encoder's width is theirs together. The prediction
         is their average (deep ensemble, Lakshminarayanan et al. 2017).
@@ -45,17 +49,20 @@ class ValueHead(nn.Module):
         queries: int = 8,
         transform: Transform = "standardise",
         uncertainty: bool = False,
+        bins: int = 0,
         members: int = 1,
     ) -> None:
         super().__init__()
         if members < 1 or width % members:
             raise SettingsError(f"head.members is {members}, which does not divide the encoder's width of {width}")
+        if bins and uncertainty:
+            raise SettingsError("head.bins give a standard deviation of their own: leave head.uncertainty out")
         self.labels = labels
-        self.uncertainty = uncertainty
+        self.bins = Bins(len(labels.names), bins) if bins else None
         self.pooling = QueryPool(width, queries, members)
         self.dropout = nn.Dropout(dropout)
         columns = members * len(labels.names)
-        self.numbers = nn.Conv1d(queries * width, columns, 1, groups=members)
+        self.numbers = nn.Conv1d(queries * width, columns * max(bins, 1), 1, groups=members)
         self.log_variances = nn.Conv1d(queries * width, columns, 1, groups=members) if uncertainty else None
         self.transform = TargetTransform(len(labels.names), transform)
         self.register_buffer(MEMBERS, torch.tensor(members), persistent=False)
@@ -65,33 +72,48 @@ class ValueHead(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def fit(self, batch: Batch) -> None:
-        """Learn the transform from the training targets."""
+        """Learn the transform, and the range of the bins, from the training targets."""
         if batch.targets is not None:
-            self.transform.fit(batch.targets.values.float().reshape(len(batch), -1))
+            targets = batch.targets.values.float().reshape(len(batch), -1)
+            self.transform.fit(targets)
+            if self.bins is not None:
+                self.bins.fit(transformed(targets, self.transform.scale))
 
     def forward(self, hidden: Ragged, batch: Batch) -> Output:
         """Hidden states ``(N, C)`` to logits ``(B, M L)``: the numbers of each of M members, in units of the targets.
 
         With ``uncertainty`` the logarithms of as many variances follow, on the transformed scale. The extras describe
-        that scale.
+        that scale, and hold the bins' centres ``(L, K)`` and log shares ``(B, M, L, K)`` where there are bins.
         """
         pooled = self.dropout(self.pooling(hidden))[:, :, None]  # (B, Q C, 1)
-        scale = {**self.transform.scale, MEMBERS: self.get_buffer(MEMBERS)}
-        scores = self.numbers(pooled).float().view(len(batch), -1, len(self.labels.names))  # (B, M, L)
-        columns = [restored(scores, scale).flatten(1)]
+        extras = {**self.transform.scale, MEMBERS: self.get_buffer(MEMBERS)}
+        shape = (len(batch), int(extras[MEMBERS]), len(self.labels.names))
+        scores = self.numbers(pooled).float()
+        if self.bins is None:
+            scores = scores.view(shape)  # (B, M, L)
+        else:
+            extras[LOG_SHARES], scores = self.bins(scores.view(*shape, -1))
+            extras[CENTERS] = self.bins.centers
+        columns = [restored(scores, extras).flatten(1)]
         if self.log_variances is not None:
             columns.append(self.log_variances(pooled).float()[:, :, 0])
-        return Output(Ragged.one_per_row(torch.cat(columns, dim=1)), scale)
+        return Output(Ragged.one_per_row(torch.cat(columns, dim=1)), extras)
+
+    def explained(self, output: Output) -> Tensor:
+        """Give the numbers as they are predicted, ``(B, L)``."""
+        values, _ = columns_of(output, len(self.labels.names))
+        return restored(transformed(values, output.extras).mean(1), output.extras)
 
     def decode(self, output: Output, batch: Batch) -> list[Prediction]:
-        """One number or a list; with ``uncertainty`` the detail ``standard_deviation`` beside it."""
+        """One number or a list; with ``uncertainty`` or bins the detail ``standard_deviation`` beside it."""
         values, log_variances = columns_of(output, len(self.labels.names))
         scores = transformed(values, output.extras)  # (B, M, L)
         center = scores.mean(1)
         numbers = restored(center, output.extras).tolist()
-        if log_variances is None:
+        variances = _variances(output, log_variances)
+        if variances is None:
             return [Prediction(record.id, _plain(row)) for record, row in zip(batch.records, numbers, strict=True)]
-        spread = (log_variances.exp().mean(1) + scores.var(1, correction=0)).sqrt()
+        spread = (variances.mean(1) + scores.var(1, correction=0)).sqrt()
         ends = (restored(center + side * spread, output.extras) for side in (1, -1))
         deviations = torch.sub(*ends).div(2).tolist()
         return [
@@ -141,6 +163,13 @@ def columns_of(output: Output, outputs: int) -> tuple[Tensor, Tensor | None]:
         raise SettingsError("the losses of expression are for head 'expression.values'; choose loss mse or huber")
     parts = output.logits.values.unflatten(1, (-1, outputs)).split(int(output.extras[MEMBERS]), dim=1)
     return parts[0], parts[1] if len(parts) > 1 else None
+
+
+def _variances(output: Output, log_variances: Tensor | None) -> Tensor | None:
+    """What each member says of its own error, ``(B, M, L)``; None where it says nothing."""
+    if LOG_SHARES in output.extras:
+        return variance(output.extras[LOG_SHARES], output.extras[CENTERS])
+    return None if log_variances is None else log_variances.exp()
 
 
 def _plain(numbers: list[float]) -> float | list[float]:

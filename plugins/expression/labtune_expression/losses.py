@@ -14,6 +14,7 @@ from torch import Tensor
 from labtune.errors import DataError, SettingsError
 from labtune.protocols import Batch, Output
 from labtune.specs import Labels
+from labtune_expression.bins import CENTERS, LOG_SHARES, softened
 from labtune_expression.head import columns_of
 from labtune_expression.transforms import transformed
 
@@ -112,6 +113,35 @@ class Gaussian(ValueLoss):
         bounded = log_variance.clamp(min=NARROWEST)
         terms = 0.5 * (bounded + (predicted - wanted) ** 2 / bounded.exp() + math.log(2 * math.pi))
         return terms * (self.beta * bounded.detach()).exp()
+
+
+class SoftBins:
+    """Cross-entropy between the predicted shares of bins and those that a target softens to.
+
+    Parameters
+    ----------
+    labels
+        Of kind ``values``.
+    """
+
+    def __init__(self, labels: Labels) -> None:
+        self.outputs = len(labels.names)
+
+    def __call__(self, output: Output, batch: Batch) -> Tensor:
+        """Scalar loss of log shares ``(B, M, L, K)``; NaN targets count nothing."""
+        if LOG_SHARES not in output.extras:
+            raise SettingsError("loss expression.bins needs shares of bins: set head.bins, to 18 for example")
+        log_shares = output.extras[LOG_SHARES]
+        targets = _targets(batch).to(log_shares).reshape(len(log_shares), self.outputs)
+        wanted = transformed(targets, output.extras)
+        real = ~wanted.isnan()
+        shares = softened(wanted.nan_to_num(), output.extras[CENTERS])[:, None]  # (B, 1, L, K)
+        terms = -(shares * log_shares).sum(-1).mean(1)  # (B, L)
+        return terms[real].sum() / max(int(real.sum()), 1)
+
+    def count(self, batch: Batch) -> int:
+        """Known numbers."""
+        return int((~_targets(batch).isnan()).sum())
 
 
 class Poisson(ValueLoss):

@@ -6,7 +6,8 @@ from typing import Any
 
 from labtune import hookimpl
 from labtune.specs import Component, Labels, Preset, Task
-from labtune_expression.presets import CELL_PRESETS, SAMPLE_PRESETS, SEQUENCE_PRESETS
+from labtune_expression.cells.presets import CELL_PRESETS, SAMPLE_PRESETS
+from labtune_expression.presets import SEQUENCE_PRESETS
 
 
 @hookimpl
@@ -32,6 +33,16 @@ def labtune_tokenizers() -> list[Component]:
             target="labtune_expression.cells.tokenizer:GeneTokenizer",
             summary="Normalised expression of the genes that vary most in the training data.",
         ),
+        Component(
+            name="expression.ranks",
+            target="labtune_expression.cells.tokens:RankTokenizer",
+            summary="The genes that stand out in a cell, in order.",
+        ),
+        Component(
+            name="expression.bins",
+            target="labtune_expression.cells.tokens:BinTokenizer",
+            summary="The most expressed genes of a cell, with their binned values.",
+        ),
     ]
 
 
@@ -52,6 +63,11 @@ def labtune_encoders() -> list[Component]:
             name="expression.normalised",
             target="labtune_expression.cells.encoder:FeatureEncoder",
             summary="Compact network on the normalised expression of genes, from scratch.",
+        ),
+        Component(
+            name="expression.set",
+            target="labtune_expression.cells.transformer:SetEncoder",
+            summary="Small transformer over the set of genes of a cell, from scratch or pre-trained.",
         ),
     ]
 
@@ -84,6 +100,11 @@ def labtune_losses() -> list[Component]:
             name="expression.gaussian",
             target="labtune_expression.losses:Gaussian",
             summary="Likelihood of a normal distribution with predicted variance.",
+        ),
+        Component(
+            name="expression.bins",
+            target="labtune_expression.losses:SoftBins",
+            summary="Cross-entropy over levels, for a head with bins.",
         ),
         Component(
             name="expression.poisson",

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from transformers import EsmConfig, EsmModel
 
 from labtune.encoder.attention import PACKED
+from labtune.encoder.fading import FADE
 from labtune.encoder.hub import HubEncoder
 from labtune.errors import SettingsError
 from labtune.ragged import Ragged
-from labtune_expression.alphabet import LETTERS
+from labtune_expression.alphabet import BASES, LETTERS
 from labtune_expression.strands import StrandEncoder, Strands
 
 
@@ -65,13 +66,23 @@ class RotaryEncoder(StrandEncoder):
         model = EsmModel(config, add_pooling_layer=False)
         model.contact_head = None  # not on the way to the hidden states
         self.network = HubEncoder(model, tokenizer=None)
+        self.network.blank = _every_base(vocabulary, self.both)
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
         """The layers, first to last."""
         return self.network.blocks
 
-    def encode(self, letters: Ragged, reverse: Tensor) -> Ragged:
+    def encode(self, letters: Ragged, reverse: Tensor, fade: Ragged | None = None) -> Ragged:
         """Hidden states ``(N, C)`` of letter ids ``(N,)``."""
         rows = torch.repeat_interleave(reverse, letters.lengths).to(letters.values)
-        return self.network({"input_ids": letters.with_values(letters.values + rows * len(LETTERS))})
+        inputs = {"input_ids": letters.with_values(letters.values + rows * len(LETTERS))}
+        return self.network(inputs if fade is None else {**inputs, FADE: fade})
+
+
+def _every_base(vocabulary: int, both: bool) -> tuple[int, ...]:
+    """Ids whose average stands for no base: the four on either strand, or all k-mers."""
+    if vocabulary != len(LETTERS):
+        return tuple(range(vocabulary - 1))
+    forward = tuple(range(len(BASES)))
+    return (*forward, *(number + vocabulary for number in forward)) if both else forward

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from labtune.encoder.base import Encoder
+from labtune.encoder.fading import without_fade
 from labtune.errors import SettingsError
 from labtune.ragged import Ragged, concatenate
 from labtune_expression.alphabet import COMPLEMENTS, UNKNOWN
@@ -35,6 +36,7 @@ class StrandEncoder(Encoder):
     """
 
     complements: Tensor
+    fades = True
 
     def __init__(self, width: int, *, strands: Strands, shift: int) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ class StrandEncoder(Encoder):
         self.shift = shift
         self.register_buffer("complements", torch.tensor(COMPLEMENTS), persistent=False)
 
-    def encode(self, letters: Ragged, reverse: Tensor) -> Ragged:
+    def encode(self, letters: Ragged, reverse: Tensor, fade: Ragged | None = None) -> Ragged:
         """Hidden states ``(N, C)`` of letter ids ``(N,)``.
 
         Parameters
@@ -56,20 +58,24 @@ class StrandEncoder(Encoder):
             As they are read.
         reverse
             ``(B,)`` bool on the CPU: which records are read on the reverse strand.
+        fade
+            How far each letter is gone, see :mod:`labtune.encoder.fading`.
         """
         raise NotImplementedError
 
     def forward(self, inputs: Mapping[str, Ragged]) -> Ragged:
         """Hidden states ``(N, C)`` at the positions of the letters as given."""
-        letters = inputs["input_ids"]
+        rest, fade = without_fade(inputs)
+        letters = rest["input_ids"]
         if self.training:
             return self._one_strand(letters)
         forward = torch.zeros(len(letters), dtype=torch.bool)
         if not self.both:
-            return self.encode(letters, forward)
+            return self.encode(letters, forward, fade)
         sides = torch.cat([forward, ~forward])
         doubled = concatenate([letters, letters])
-        hidden = turn(self.encode(self._read(doubled, sides), sides), sides)
+        gone = None if fade is None else turn(concatenate([fade, fade]), sides)
+        hidden = turn(self.encode(self._read(doubled, sides), sides, gone), sides)
         return letters.with_values(hidden.values.unflatten(0, (2, -1)).mean(0))
 
     def _one_strand(self, letters: Ragged) -> Ragged:

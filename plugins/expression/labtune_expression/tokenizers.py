@@ -29,6 +29,9 @@ class NucleotideTokenizer:
         Of kind ``classes`` or ``values``.
     """
 
+    alphabet = BASES
+    normalise = staticmethod(normalise)
+
     def __init__(self, vocabulary: Any, labels: Labels) -> None:
         if vocabulary is not None:
             raise SettingsError(
@@ -81,9 +84,17 @@ class KmerTokenizer(NucleotideTokenizer):
             )
         return kmer_ids(letters, self.k)[:: self.stride]
 
+    def pieces(self, record: Record) -> list[str]:
+        """The letters of each token."""
+        starts = range(0, len(record.input) - self.k + 1, self.stride)
+        return [record.input[start : start + self.k] for start in starts]
+
 
 class SubwordTokenizer(TextTokenizer):
     """Sequences through the vocabulary of a pre-trained nucleotide model, after the letters were checked."""
+
+    alphabet = BASES
+    normalise = staticmethod(normalise)
 
     def __call__(self, records: Sequence[Record]) -> Batch:
         """Tokenise whole sequences in upper case."""
