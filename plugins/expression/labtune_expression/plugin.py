@@ -7,7 +7,7 @@ from typing import Any
 from labtune import hookimpl
 from labtune.specs import Component, Labels, Preset, Task
 from labtune_expression.cells.presets import CELL_PRESETS, SAMPLE_PRESETS
-from labtune_expression.presets import SEQUENCE_PRESETS
+from labtune_expression.presets import CLASS_PRESETS, VALUE_PRESETS
 
 
 @hookimpl
@@ -126,7 +126,7 @@ def labtune_tasks() -> list[Task]:
             loss="expression.mse",
             metrics=("regression",),
             labels=Labels(kind="values"),
-            presets=SEQUENCE_PRESETS,
+            presets=VALUE_PRESETS,
             examples="labtune_expression.data:promoter_examples",
             sample="labtune_expression.data:promoters",
             baseline="labtune_expression.baselines:fit_kmer_model",
@@ -140,7 +140,7 @@ def labtune_tasks() -> list[Task]:
             loss="cross_entropy",
             metrics=("classification",),
             labels=Labels(kind="classes"),
-            presets=SEQUENCE_PRESETS,
+            presets=CLASS_PRESETS,
             examples="labtune_expression.data:class_examples",
             sample="labtune_expression.data:promoters",
             options={"reader": {"target": "class"}},

@@ -26,43 +26,19 @@ _ROTARY = {
     "precision": "float32",
 }
 
-SEQUENCE_PRESETS = (
-    Preset(name="conv", summary="Compact convolutional network from scratch; minutes on a CPU.", settings=_CONV),
-    Preset(name="rotary", summary="Small rotary transformer from scratch.", settings=_ROTARY),
-    Preset(
-        name="forward",
-        summary="As conv, reading one strand: for RNA, and where the direction decides.",
-        settings={**_CONV, "weight_decay": 0.01, "encoder_options": {"strands": "forward"}},
-    ),
-)
+_FORWARD = {**_CONV, "weight_decay": 0.01, "encoder_options": {"strands": "forward"}}
+_BINS = {"head": {"bins": 18}, "loss": {"name": "expression.bins"}}
+_ABOUT_CONV = "Compact convolutional network from scratch; minutes on a CPU."
+_ABOUT_FORWARD = "As conv, reading one strand: for RNA, and where the direction decides."
+_ABOUT_ROTARY = "Small rotary transformer from scratch."
 
-_PROFILES = {
-    "encoder": "expression.normalised",
-    "epochs": 30,
-    "batch_size": 64,
-    "learning_rate": 1e-3,
-    "head_learning_rate": 1e-3,
-    "dropout": 0.3,
-    "weight_decay": 0.05,
-    "precision": "float32",
-}
-
-CELL_PRESETS = (
-    Preset(
-        name="normalised", summary="Compact network on principal components; a minute on a CPU.", settings=_PROFILES
-    ),
+VALUE_PRESETS = (
+    Preset(name="conv", summary=_ABOUT_CONV, settings={**_CONV, **_BINS}),
+    Preset(name="rotary", summary=_ABOUT_ROTARY, settings=_ROTARY),
+    Preset(name="forward", summary=_ABOUT_FORWARD, settings={**_FORWARD, **_BINS}),
 )
-SAMPLE_PRESETS = (
-    Preset(
-        name="regularised",
-        summary="A small network with strong regularisation, for tens of samples with thousands of probes.",
-        settings={
-            **_PROFILES,
-            "batch_size": 16,
-            "dropout": 0.5,
-            "weight_decay": 0.2,
-            "tokenizer": {"genes": 2000, "components": 20, "standardise": True},
-            "encoder_options": {"features": 20, "width": 32},
-        },
-    ),
+CLASS_PRESETS = (
+    Preset(name="conv", summary=_ABOUT_CONV, settings=_CONV),
+    Preset(name="rotary", summary=_ABOUT_ROTARY, settings=_ROTARY),
+    Preset(name="forward", summary=_ABOUT_FORWARD, settings=_FORWARD),
 )

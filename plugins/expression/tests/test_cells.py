@@ -4,12 +4,15 @@ import logging
 
 import numpy as np
 import pytest
+import torch
+from sklearn.decomposition import PCA
 
 from labtune.errors import DataError, RunError, SettingsError
+from labtune.protocols import Batch
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Record
 from labtune_expression.cells.encoder import FeatureEncoder
-from labtune_expression.cells.profile import Genes, Profile
+from labtune_expression.cells.profile import Genes, Profile, gene_key
 from labtune_expression.cells.reading import read
 from labtune_expression.cells.states import detect_state
 from labtune_expression.cells.tokenizer import GeneTokenizer
@@ -122,7 +125,7 @@ def test_state_is_found_from_the_numbers():
 
 def test_features_are_standardised_log_counts():
     records = cells()
-    tokenizer = GeneTokenizer(None, LABELS, genes=5, components=0)
+    tokenizer = GeneTokenizer(None, LABELS, genes=5, standardise=True)
     tokenizer.fit(records)
     features = tokenizer(records).inputs["features"].values.numpy()
     logs = np.log1p(COUNTS / COUNTS.sum(1, keepdims=True) * 10_000)
@@ -131,45 +134,83 @@ def test_features_are_standardised_log_counts():
     assert not features[:, 3:].any()
 
 
-def test_components_are_scikit_learns():
-    from sklearn.decomposition import PCA
+def test_features_keep_how_much_genes_vary():
+    tokenizer = GeneTokenizer(None, LABELS, genes=3)
+    tokenizer.fit(cells())
+    features = tokenizer(cells()).inputs["features"].values.numpy()
+    logs = np.log1p(COUNTS / COUNTS.sum(1, keepdims=True) * 10_000)
+    np.testing.assert_allclose(features, (logs - logs.mean(0)) / np.sqrt(logs.var(0).mean()), rtol=1e-4, atol=1e-5)
 
-    rng = np.random.default_rng(0)
-    matrix = rng.poisson(3, (30, 6)).astype(np.float32) + 1
-    records = cells(matrix, names="abcdef")
-    tokenizer = GeneTokenizer(None, LABELS, genes=6, components=4)
-    tokenizer.fit(records)
-    logs = np.log1p(matrix / matrix.sum(1, keepdims=True) * 10_000)
-    expected = PCA(4, svd_solver="full").fit_transform(logs)
-    found = tokenizer(records).tokens.values.numpy()
+
+def features_of(matrix):
+    return Ragged.one_per_row(torch.from_numpy(matrix))
+
+
+def test_components_are_scikit_learns():
+    rows = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
+    rows -= rows.mean(0)
+    encoder = FeatureEncoder(features=6, components=4)
+    encoder.fit(Batch(records=[], inputs={"features": features_of(rows)}))
+    expected = PCA(4, svd_solver="full").fit_transform(rows)
+    found = rows @ encoder.loadings.numpy()
     np.testing.assert_allclose(np.abs(found), np.abs(expected / expected.std()), rtol=1e-3, atol=1e-3)
+    before = encoder.loadings.clone()
+    encoder.fit(Batch(records=[], inputs={"features": features_of(2 * rows)}))
+    assert torch.equal(before, encoder.loadings)  # a trained encoder keeps its own
 
 
 def test_few_samples_leave_components_at_zero():
-    tokenizer = GeneTokenizer(None, LABELS, components=9)
-    tokenizer.fit(cells())
-    found = tokenizer(cells()).tokens.values
-    assert found.shape == (4, 9)
-    assert not found[:, 3:].any()
+    encoder = FeatureEncoder(features=9, components=8)
+    encoder.fit(Batch(records=[], inputs={"features": features_of(np.eye(3, 9, dtype=np.float32))}))
+    assert encoder.loadings.shape == (9, 8)
+    assert not encoder.loadings[:, 3:].any()
+
+
+def test_features_are_hidden_in_training_only():
+    encoder = FeatureEncoder(features=400, components=0, hidden_share=0.5, dropout=0.0)
+    inputs = {"features": features_of(np.ones((2, 400), dtype=np.float32))}
+    assert not torch.allclose(encoder.train()(inputs).values[0], encoder(inputs).values[0])
+    assert torch.equal(encoder.eval()(inputs).values[0], encoder(inputs).values[1])
 
 
 def test_only_the_most_variable_genes_are_kept():
     matrix = np.array([[1, 5.0, 2], [1, 0, 2.5], [1, 9, 2]], dtype=np.float32)
     tokenizer = GeneTokenizer(None, LABELS, genes=1)
     tokenizer.fit(cells(matrix, state="log"))
-    assert tokenizer.names == ("G2",)
+    assert tokenizer.genes.names == ("G2",)
 
 
 def test_genes_are_matched_by_name_and_missing_ones_count_as_average(caplog):
-    tokenizer = GeneTokenizer(None, LABELS, genes=3, components=0)
+    tokenizer = GeneTokenizer(None, LABELS, genes=3)
     tokenizer.fit(cells(names=("ENSG01.4", "G2", "G3"), state="log"))
-    turned = cells(COUNTS[:, [1, 0]], names=("G2", "ENSG01.9"), state="log")
+    turned = cells(COUNTS[:, [1, 0, 2]], names=("G2", "ENSG01.9", "other"), state="log")
     with caplog.at_level(logging.WARNING):
         found = tokenizer(turned).inputs["features"].values.numpy()
+        tokenizer(turned)
     expected = tokenizer(cells(names=("ENSG01", "G2", "G3"), state="log")).inputs["features"].values.numpy()
     np.testing.assert_allclose(found[:, :2], expected[:, :2])
     assert not found[:, 2].any()
-    assert "1 of the model's 3 genes are missing" in caplog.text
+    told = "2 of the model's 3 genes found by names (66.7%), 1 missing; 1 genes of the file are not the model's"
+    assert caplog.text.count(told) == 1  # once a file, however many batches
+
+
+def test_other_names_of_genes_help():
+    known = Genes(("S1", "S2", "S3"), "log", {"gene_ids": ("ENSG1", "ENSG2", "ENSG3")})
+    train = [Record(str(row), Profile.of(known, values), "a") for row, values in enumerate(COUNTS)]
+    tokenizer = GeneTokenizer(None, LABELS)
+    tokenizer.fit(train)
+    by_id = Genes(("ENSG3.2", "ENSG1.1", "ENSG2"), "log")
+    by_both = Genes(("x", "y", "z"), "log", {"feature_name": ("S3", "S1", "S2")})
+    for genes in (by_id, by_both):
+        other = [Record(str(row), Profile.of(genes, values[[2, 0, 1]]), "a") for row, values in enumerate(COUNTS)]
+        assert torch.equal(tokenizer(other).tokens.values, tokenizer(train).tokens.values)
+
+
+def test_ensembl_versions_do_not_count_but_copies_do():
+    assert gene_key("ENSG00000182378.14") == gene_key("ENSG00000182378")
+    assert gene_key("ENSG00000182378.14_PAR_Y") == "ENSG00000182378.14_PAR_Y"
+    assert gene_key("ENSMUSG00000000001.5") == "ENSMUSG00000000001"
+    assert gene_key("RP11-34P13.7") == "RP11-34P13.7"
 
 
 def test_a_file_of_other_genes_is_refused():
@@ -196,7 +237,5 @@ def test_equal_profiles_are_equal_inputs():
 
 
 def test_the_encoder_names_a_size_that_does_not_fit():
-    import torch
-
     with pytest.raises(SettingsError, match=r"set encoder_options\.features"):
         FeatureEncoder(features=4)({"features": Ragged.one_per_row(torch.zeros(2, 3))})

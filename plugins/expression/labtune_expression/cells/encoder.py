@@ -4,32 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from labtune.encoder.base import Encoder
 from labtune.errors import SettingsError
+from labtune.protocols import Batch
 from labtune.ragged import Ragged
 
 
 class FeatureEncoder(Encoder):
-    """Two layers.
+    """Two layers on the principal components of the features, and beside them a linear map of the features themselves.
+
+    Components keep the noise of single genes out; the linear map, which starts at zero, finds single genes that tell.
+    In training, features are hidden at random, because no gene is seen in every cell. The components are learned from
+    training data and stay as they are.
 
     Parameters
     ----------
     features
-        F, what the tokenizer gives for a record: its ``components``, else its ``genes``.
+        F, what the tokenizer gives for a record: its ``genes``.
+    components
+        Of the features, at most; 0 gives the layers the features themselves.
+    hidden_share
+        Share of the features that each training record lacks.
     width
         C, of both layers.
     dropout
         Of hidden states; the setting ``dropout`` replaces it.
     """
 
-    def __init__(self, *, features: int = 50, width: int = 256, dropout: float = 0.3) -> None:
+    loadings: Tensor
+
+    def __init__(
+        self,
+        *,
+        features: int = 3000,
+        components: int = 50,
+        hidden_share: float = 0.5,
+        width: int = 256,
+        dropout: float = 0.5,
+    ) -> None:
         super().__init__()
+        if not 0 <= hidden_share < 1:
+            raise SettingsError(f"encoder_options.hidden_share is {hidden_share}; it is at least 0 and below 1")
         self.features = features
+        self.hidden_share = hidden_share
         self.width = width
+        self.register_buffer("loadings", torch.zeros(features, components))
         self.layers = nn.Sequential(
-            nn.Linear(features, width),
+            nn.Linear(components or features, width),
             nn.LayerNorm(width),
             nn.GELU(),
             nn.Dropout(dropout),
@@ -37,14 +61,32 @@ class FeatureEncoder(Encoder):
             nn.LayerNorm(width),
             nn.GELU(),
         )
+        self.straight = nn.Linear(features, width, bias=False)
+        nn.init.zeros_(self.straight.weight)
+
+    def fit(self, batch: Batch) -> None:
+        """Learn the components of training features, unless the encoder has some already."""
+        if not self.loadings.shape[1] or bool(self.loadings.any()):
+            return
+        from sklearn.decomposition import PCA
+
+        rows = self._given(batch.inputs).double().cpu().numpy()  # (B, F)
+        kept = min(self.loadings.shape[1], *rows.shape)
+        scores = (pca := PCA(kept, svd_solver="randomized", random_state=0)).fit_transform(rows)
+        spread = scores.std() or 1.0  # all scores together get deviation one
+        self.loadings[:, :kept] = torch.from_numpy(pca.components_.T / spread)
 
     def forward(self, inputs: Mapping[str, Ragged]) -> Ragged:
         """Hidden states ``(B, C)``, one a record, of features ``(B, F)``."""
-        features = inputs["features"]
-        given: Tensor = features.values
+        given = nn.functional.dropout(self._given(inputs), self.hidden_share, self.training)
+        seen = given @ self.loadings if self.loadings.shape[1] else given
+        return inputs["features"].with_values(self.layers(seen) + self.straight(given))
+
+    def _given(self, inputs: Mapping[str, Ragged]) -> Tensor:
+        given: Tensor = inputs["features"].values
         if given.shape[1] != self.features:
             raise SettingsError(
                 f"the tokenizer gives {given.shape[1]} features and the encoder takes {self.features}: "
-                f"set encoder_options.features to tokenizer.components, or to tokenizer.genes without components"
+                f"set encoder_options.features to tokenizer.genes"
             )
-        return features.with_values(self.layers(given))
+        return given

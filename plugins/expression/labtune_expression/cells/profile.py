@@ -31,11 +31,14 @@ class Genes:
         numbers.
     others
         Further names of the same columns, such as symbols beside Ensembl ids, by what the file calls them.
+    where
+        Names file and matrix in messages.
     """
 
     names: tuple[str, ...]
     state: State
     others: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    where: str = ""
 
     @cached_property
     def places(self) -> dict[str, int]:

@@ -78,13 +78,13 @@ def make_genes(namings: Mapping[str, Sequence[str]], some: csr_matrix, wanted: s
         )
     further = {name: tuple(namings[name]) for name in others}
     if wanted in STATES:
-        return Genes(names, wanted, further)  # type: ignore[arg-type]
+        return Genes(names, wanted, further, where)  # type: ignore[arg-type]
     if wanted == "any":
-        return Genes(names, "scaled", further)
+        return Genes(names, "scaled", further, where)
     state = detect_state(some.data, where)
     if state == "scaled":
         raise DataError(f"{where}: the matrix is scaled (it has negative values); {HINT}")
-    return Genes(names, state, further)
+    return Genes(names, state, further, where)
 
 
 def describe_state(genes: Genes, some: csr_matrix) -> str:
