@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -32,6 +34,18 @@ def test_stored_states_give_the_same_head(training):
     predictions = [predict(made.model, made.valid, batch_tokens=100) for made in (plain, stored)]
     for left, right in zip(*predictions, strict=True):
         assert right.probabilities == pytest.approx(left.probabilities, abs=1e-5)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_first_step_learns_in_training_mode(training, stored):
+    made = training(frozen=stored, epochs=1)
+    made.model.eval()  # as models are read
+    modes = []
+    made.model.head.register_forward_pre_hook(lambda head, _: modes.append(head.training))
+    accelerator = Accelerator()
+    with embedded(made, accelerator) if stored else nullcontext(made) as ready:
+        fit(ready, accelerator)
+    assert modes[0]
 
 
 def test_the_encoder_runs_once(training):

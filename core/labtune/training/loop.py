@@ -55,7 +55,8 @@ def fit(training: Training, accelerator: Accelerator, *, resume: bool = False) -
     Interrupted
         If the user asked to stop; the folder can be resumed.
     """
-    settings, model = training.settings, training.model.to(accelerator.device)
+    settings = training.settings
+    model = training.model.to(accelerator.device).train()  # it was read in evaluation mode
     optimizer = build_optimizer(model.trainable(), settings, training.rates)
     progress = (resume and _restore(training, optimizer)) or Progress(batch_tokens=settings.batch_tokens)
     steps_an_epoch = math.ceil(len(training.train) / settings.batch_size)
