@@ -176,4 +176,6 @@ def _profiles(name: str, summary: str, presets: tuple[Preset, ...], reader: dict
         sample="labtune_expression.cells.data:sample",
         options={"reader": reader},
         baseline="labtune_expression.cells.baseline:fit_linear",
+        views=("labtune.evaluation.views:default_views", "labtune_expression.cells.views:cell_views"),
+        writers={".h5ad": "labtune_expression.cells.annotation:write"},
     )
