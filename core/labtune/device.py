@@ -1,7 +1,8 @@
-"""What the machine offers: precision of the arithmetic, and how much memory was used."""
+"""What the machine offers: precision of the arithmetic, and how much memory there is and was used."""
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ def precision_of(choice: str) -> str:
 
 
 def peak_memory_mb() -> float:
-    """Most memory that this process has used, in MiB: the accelerator's, else the machine's."""
+    """Most memory that this process has used since :func:`forget_peak_memory`, in MiB: accelerator's or machine's."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status")
@@ -29,6 +30,27 @@ def peak_memory_mb() -> float:
         return int(lines["VmHWM"].split()[0]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def forget_peak_memory() -> None:
+    """Measure the peak anew from here on, where the system can."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: sets the peak to what is used now
+    except OSError:
+        return
+
+
+def give_back_memory() -> None:
+    """Hand memory that was freed back to the system.
+
+    GNU's allocator keeps freed blocks below 32 MB, and between small ones that stay they are of no use to anyone.
+    """
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):  # another system, or another allocator
+        return
 
 
 def _multiplies_bfloat16() -> bool:

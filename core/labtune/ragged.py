@@ -135,16 +135,23 @@ class Ragged:
 
     def padded(self, fill: float = 0) -> tuple[Tensor, Tensor]:
         """Make the dense block ``(B, T, ...)`` and its mask ``(B, T)``, True where there is a row."""
-        mask = torch.arange(self.max_length) < self.lengths[:, None]
-        mask = mask.to(self.values.device)
-        block = self.values.new_full((*mask.shape, *self.values.shape[1:]), fill)
-        block[mask] = self.values
-        return block, mask
+        longest = self.max_length
+        mask = torch.arange(longest) < self.lengths[:, None]
+        block = self.values.new_full((len(self) * longest, *self.values.shape[1:]), fill)
+        block[self._places(longest).to(self.values.device)] = self.values
+        return block.unflatten(0, mask.shape), mask.to(self.values.device)
 
     def unpadded(self, block: Tensor) -> Ragged:
         """Take the rows of a dense block ``(B, T, ...)`` that :meth:`padded` would have filled."""
-        mask = torch.arange(block.shape[1]) < self.lengths[:, None]
-        return Ragged(block[mask.to(block.device)], self.offsets)
+        return Ragged(block.flatten(0, 1)[self._places(block.shape[1]).to(block.device)], self.offsets)
+
+    def _places(self, longest: int) -> Tensor:
+        """Where in a dense block of this many columns each flat row lies, ``(N,)`` on the CPU.
+
+        Known from the boundaries alone, so that an accelerator need not be waited for.
+        """
+        shift = torch.arange(len(self)) * longest - self.offsets[:-1]
+        return torch.arange(self.bounds[-1]) + torch.repeat_interleave(shift, self.lengths)
 
 
 def offsets_of(lengths: Sequence[int] | Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from labtune.cli import (
     explain,
     export,
     new_plugin,
+    plan,
     plugins,
     predict,
     pretrain,
@@ -33,8 +34,8 @@ from labtune.cli.launch import is_first_process, wait_for_first
 from labtune.errors import LabtuneError
 
 COMMANDS = (
-    tasks, show, audit, run, report, diff, compare, search, pretrain, predict, evaluate, explain, export, plugins, check,
-    new_plugin,
+    tasks, show, audit, plan, run, report, diff, compare, search, pretrain, predict, evaluate, explain, export,
+    plugins, check, new_plugin,
 )  # fmt: skip
 
 # Exit codes: 1 for a check that does not hold, 2 for an error that the user can mend, 128 + signal as shells have it.

@@ -8,16 +8,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig
 
 from labtune.catalog import Catalog
-from labtune.encoder.attention import PACKED
 from labtune.encoder.base import Encoder
-from labtune.encoder.esm import fuse_gelu
-from labtune.encoder.families import FAMILIES
 from labtune.encoder.hub import HubEncoder, quiet
 from labtune.encoder.loading import encoder_folder
-from labtune.encoder.reading import read_tokenizer
+from labtune.encoder.reading import blank_model, read_tokenizer
 from labtune.encoder.safety import check_configs
 from labtune.errors import EncoderError, SettingsError, nearest
 
@@ -74,14 +71,7 @@ def _build(folder: Path, changes: Mapping[str, Any]) -> Any:
             setattr(config, key, value)
         except (TypeError, ValueError) as error:
             raise SettingsError(f"config.{key}={value!r} is not accepted: {str(error).splitlines()[0]}") from error
-    family = FAMILIES.get(config.model_type)
-    layout = {"attn_implementation": PACKED} if family is not None else {}
     try:
-        model = AutoModel.from_config(config, **layout)
+        return blank_model(config)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"this configuration makes no network: {str(error).splitlines()[0]}") from error
-    for module in family.unused if family is not None else ():
-        if hasattr(model, module):
-            setattr(model, module, None)
-    fuse_gelu(model)
-    return model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,7 +21,7 @@ from labtune.encoder.reading import Reading, read_encoder
 from labtune.errors import EncoderError, SettingsError, nearest
 
 READING = tuple(option.name for option in fields(Reading) if option.name != "dropout")
-FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # of a hub model; never pickles, never code
+FILES = ("*.json", "*.txt", "*.model", "*.safetensors")  # of a hub model; never pickles, never code
 
 
 def load_encoder(
@@ -66,12 +66,22 @@ def load_encoder(
     return read_encoder(_folder(str(source), name, catalog, chosen.revision), name, chosen)
 
 
-def encoder_folder(name: str, catalog: Catalog) -> Path:
-    """Return the folder that an encoder's name stands for; raises EncoderError when it stands for a built network."""
+def encoder_folder(name: str, catalog: Catalog, *, revision: str | None = None, weights: bool = True) -> Path:
+    """Return the folder that an encoder's name stands for; raises EncoderError when it stands for a built network.
+
+    Parameters
+    ----------
+    name, catalog
+        As for :func:`load_encoder`.
+    revision
+        Of a hub model.
+    weights
+        Whether a hub model's weights are wanted, beside its configuration and vocabulary.
+    """
     source = catalog.build("encoders", name) if name in catalog.components["encoders"] else name
     if isinstance(source, nn.Module):
         raise EncoderError(f"encoder {name!r} is built by its plugin and has no folder; give a folder or a hub id")
-    return _folder(str(source), name, catalog, None)
+    return _folder(str(source), name, catalog, revision, FILES if weights else FILES[:-1])
 
 
 def _network(encoder: nn.Module, origin: Origin, dropout: float | None, reading: Mapping[str, Any]) -> Encoder:
@@ -93,13 +103,13 @@ def _network(encoder: nn.Module, origin: Origin, dropout: float | None, reading:
     return encoder
 
 
-def _folder(source: str, name: str, catalog: Catalog, revision: str | None) -> Path:
+def _folder(source: str, name: str, catalog: Catalog, revision: str | None, files: Sequence[str] = FILES) -> Path:
     """Return the local folder with the files, downloaded first if need be."""
     if Path(source).is_dir():
         return Path(source)
     try:
         with quiet():
-            return Path(snapshot_download(source, revision=revision, allow_patterns=FILES, ignore_patterns="*/*"))
+            return Path(snapshot_download(source, revision=revision, allow_patterns=list(files), ignore_patterns="*/*"))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise EncoderError(f"encoder {name!r} {_why_missing(error)}. {_nearest_encoder(name, catalog)}") from error
 

@@ -72,14 +72,28 @@ def read_encoder(folder: Path, name: str, reading: Reading) -> HubEncoder:
         model = _read_model(folder, name, reading)
         encoder = HubEncoder(model, read_tokenizer(folder, name))
     if reading.gradient_checkpointing:
-        with warnings.catch_warnings():  # later versions of transformers give the method a second name
-            warnings.simplefilter("ignore", FutureWarning)
-            model.gradient_checkpointing_enable()
+        recompute(model)
     return encoder
 
 
+def blank_model(config: PreTrainedConfig, *, packed: bool = True) -> PreTrainedModel:
+    """Make the network of a configuration with new weights, as :func:`read_encoder` does with those it reads."""
+    family = FAMILIES.get(config.model_type)
+    layout = {"attn_implementation": PACKED} if packed and family is not None else {}
+    model = AutoModel.from_config(config, **layout)
+    _finish(model, family or UNKNOWN)
+    return model
+
+
+def recompute(model: PreTrainedModel) -> None:
+    """Switch gradient checkpointing on."""
+    with warnings.catch_warnings():  # later versions of transformers give the method a second name
+        warnings.simplefilter("ignore", FutureWarning)
+        model.gradient_checkpointing_enable()
+
+
 def _read_model(folder: Path, name: str, reading: Reading) -> PreTrainedModel:
-    config = _read_config(folder, name, reading.dropout)
+    config = read_config(folder, name, reading.dropout)
     family = FAMILIES.get(config.model_type)
     layout = {"attn_implementation": PACKED} if reading.packed and family is not None else {}
     try:
@@ -94,16 +108,21 @@ def _read_model(folder: Path, name: str, reading: Reading) -> PreTrainedModel:
         )
     except BROKEN as error:
         raise EncoderError(f"encoder {name!r} cannot be read from {folder}: {_one_line(error)}") from error
-    unused = (family or UNKNOWN).unused
-    _check_weights(model, report, name, unused)
-    for module in unused:
-        if hasattr(model, module):
-            setattr(model, module, None)
-    fuse_gelu(model)
+    _check_weights(model, report, name, (family or UNKNOWN).unused)
+    _finish(model, family or UNKNOWN)
     return model
 
 
-def _read_config(folder: Path, name: str, dropout: float | None) -> PreTrainedConfig:
+def _finish(model: PreTrainedModel, family: Family) -> None:
+    """Drop what hidden states do not depend on, and fuse what can be fused."""
+    for module in family.unused:
+        if hasattr(model, module):
+            setattr(model, module, None)
+    fuse_gelu(model)
+
+
+def read_config(folder: Path, name: str, dropout: float | None) -> PreTrainedConfig:
+    """Read a model's configuration, with the rates of dropout set; raises EncoderError."""
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except BROKEN as error:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from labtune.catalog import Catalog
+from labtune.device import give_back_memory
 from labtune.encoder.base import Encoder
 from labtune.encoder.bits import store
 from labtune.encoder.hub import HubEncoder
@@ -70,6 +71,7 @@ def _prepare(encoder: Encoder, method: Method, settings: Settings) -> Encoder:
     method.freeze(encoder)
     store(encoder, settings.bits)
     method.extend(encoder)
+    give_back_memory()
     return encoder
 
 

@@ -1,0 +1,187 @@
+"""The memory of one training, found by trying its largest forward and backward pass on tensors without numbers.
+
+The encoder runs on fake tensors; the head and the loss, which may look at numbers and are small, run for real between
+its forward and its backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from labtune.data.batching import epoch_steps, token_batches
+from labtune.device import precision_of
+from labtune.model import Model
+from labtune.parts import Parts
+from labtune.planning.ledger import Ledger, size_of
+from labtune.protocols import Batch, Loss
+from labtune.ragged import Ragged
+from labtune.settings import Settings
+
+EVEN = 640  # tokens of a record at which attention costs about as much as the rest
+EPOCH_SAMPLE = 2000  # steps of the first epoch that are looked through
+SMALLEST_8BIT = 4096  # numbers: bitsandbytes keeps the moments of smaller tensors in float32
+STATE_BLOCK = 256  # numbers that share a scale in its 8-bit moments
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes that a training needs at the same time, in one process.
+
+    Parameters
+    ----------
+    weights
+        Of encoder and head, as they are stored.
+    gradients
+        Of the weights that learn.
+    optimizer
+        Its running averages.
+    activations
+        What the largest pass keeps for its backward pass, and works with.
+    data
+        The tokenised records.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    data: int
+
+    @property
+    def total(self) -> int:
+        """All together."""
+        return self.weights + self.gradients + self.optimizer + self.activations + self.data
+
+
+def measure(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings, mode: FakeTensorMode) -> Footprint:
+    """Find the footprint of training these parts on these data.
+
+    Parameters
+    ----------
+    parts
+        With an encoder of fake tensors; see :func:`labtune.encoder.outline.outline_encoder`.
+    tokenised
+        ``train``, and what is predicted.
+    settings
+        Of the training.
+    mode
+        Of the encoder's tensors.
+    """
+    model = parts.model
+    learning = list(model.trainable().values())
+    gradients = size_of(learning)
+    frozen = not any(parameter.requires_grad for parameter in model.encoder.parameters())
+    predicted = tokenised.values() if frozen else [data for part, data in tokenised.items() if part != "train"]
+    peaks = [_predicting(model, largest_batch(data, settings.batch_tokens), mode, settings) for data in predicted]
+    batch, several = largest_pass(tokenised["train"], settings)
+    peaks.append(_learning(model, parts.loss, batch, mode, settings, passes=2 if several else 1))
+    return Footprint(
+        weights=size_of([*model.parameters(), *model.buffers()]),
+        gradients=gradients,
+        optimizer=sum(state_size(parameter, settings) for parameter in learning),
+        activations=max(max(peaks) - gradients, 0),
+        data=sum(_data_size(data) for data in tokenised.values()) + (_states(model, tokenised) if frozen else 0),
+    )
+
+
+def largest_pass(train: Batch, settings: Settings) -> tuple[Batch, bool]:
+    """Find the forward pass of the first epoch that needs most memory, and whether any step takes several passes."""
+    lengths = train.tokens.lengths.numpy()
+    plan = epoch_steps(len(train), settings.batch_size, seed=settings.seed, epoch=0)
+    cuts = [token_batches(rows, lengths, settings.batch_tokens) for rows in islice(plan, EPOCH_SAMPLE)]
+    rows = max((rows for cut in cuts for rows in cut), key=lambda rows: _load(lengths[rows]))
+    return train.select(rows), any(len(cut) > 1 for cut in cuts)
+
+
+def largest_batch(data: Batch, budget: int) -> Batch:
+    """Find the batch of a prediction that needs most memory."""
+    lengths = data.tokens.lengths.numpy()
+    batches = token_batches(range(len(data)), lengths, budget)
+    return data.select(max(batches, key=lambda rows: _load(lengths[rows])))
+
+
+def state_size(parameter: Tensor, settings: Settings) -> int:
+    """Bytes that the optimiser keeps for a parameter."""
+    count = parameter.numel()
+    if settings.optimizer == "sgd":
+        return 4 * count if settings.momentum else 0
+    if settings.optimizer == "adamw8bit" and count >= SMALLEST_8BIT:
+        return 2 * (count + 4 * -(-count // STATE_BLOCK))
+    return 8 * count
+
+
+def arithmetic(settings: Settings) -> AbstractContextManager[object]:
+    """Give the context in which the forward passes of a training run."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision_of(settings.precision) == "bf16")
+
+
+def _learning(model: Model, loss: Loss, batch: Batch, mode: FakeTensorMode, settings: Settings, *, passes: int) -> int:
+    """Most bytes alive, gradients included, in forward and backward passes over a batch."""
+    with _watched(model, mode) as ledger:
+        for _ in range(passes):
+            hidden, given = _through_encoder(model, batch, mode, ledger, settings)
+            with arithmetic(settings):
+                output = model.head(batch.tokens.with_values(given), batch)
+            loss(output, batch).backward()
+            del output
+            if hidden.requires_grad:
+                with mode:
+                    gradient = torch.zeros_like(hidden)
+                hidden.backward(gradient)
+            del hidden, given
+        for parameter in model.parameters():
+            parameter.grad = None
+    return ledger.peak
+
+
+def _predicting(model: Model, batch: Batch, mode: FakeTensorMode, settings: Settings) -> int:
+    """Most bytes alive in a forward pass whose results alone are kept."""
+    model.eval()
+    with torch.no_grad(), _watched(model, mode) as ledger:
+        _, given = _through_encoder(model, batch, mode, ledger, settings)
+        with arithmetic(settings):
+            model.head(batch.tokens.with_values(given), batch)
+    model.train()
+    return ledger.peak
+
+
+@contextmanager
+def _watched(model: nn.Module, mode: FakeTensorMode) -> Iterator[Ledger]:
+    with Ledger(mode, [*model.parameters(), *model.buffers()]) as ledger:
+        yield ledger
+
+
+def _through_encoder(
+    model: Model, batch: Batch, mode: FakeTensorMode, ledger: Ledger, settings: Settings
+) -> tuple[Tensor, Tensor]:
+    """Hidden states ``(N, C)``, and a real tensor like them that the head can work on."""
+    inputs = {name: ragged.with_values(mode.from_tensor(ragged.values)) for name, ragged in batch.inputs.items()}
+    with arithmetic(settings):
+        hidden = model.encode(replace(batch, inputs=inputs)).values
+    given = torch.zeros(hidden.shape, dtype=hidden.dtype)
+    ledger.ignore(given)
+    return hidden, given.requires_grad_(hidden.requires_grad)
+
+
+def _load(lengths: np.ndarray) -> float:
+    """Memory of a pass over records of these lengths, in units of a token of a short record."""
+    return float((lengths * (1 + lengths / EVEN)).sum())
+
+
+def _data_size(data: Batch) -> int:
+    ragged: list[Ragged | None] = [*data.inputs.values(), data.units, data.targets]
+    return size_of(tensor for part in ragged if part is not None for tensor in (part.values, part.offsets))
+
+
+def _states(model: Model, tokenised: Mapping[str, Batch]) -> int:
+    """Hidden states that a training of the head alone stores, in a file that is read as memory."""
+    tokens = sum(len(data.tokens.values) for part, data in tokenised.items() if part in ("train", "valid"))
+    return 4 * tokens * model.encoder.width

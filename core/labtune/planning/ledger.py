@@ -1,0 +1,92 @@
+"""Counting the bytes that a piece of PyTorch would have alive, without spending them.
+
+Fake tensors have a shape, a type and a device, but no numbers behind them: torch's own way of trying a computation out.
+A ledger watches every operation, fake or real, and keeps account of the storages that come and go.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+LARGE = 2**17  # elements; what is smaller and made from nothing, such as positions, stays real
+MAKERS = (
+    torch.ops.aten.empty.memory_format,
+    torch.ops.aten.zeros.default,
+    torch.ops.aten.ones.default,
+    torch.ops.aten.full.default,
+)
+
+
+def fake_mode() -> FakeTensorMode:
+    """Make a mode whose tensors may meet real ones, such as the boundaries of a batch."""
+    return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+class Ledger(TorchDispatchMode):
+    """Within this context, the bytes alive of tensors that operations make, and the most there were.
+
+    Parameters
+    ----------
+    mode
+        Of the fake tensors: large tensors that are made from nothing are made fake.
+    known
+        Tensors that are there already and not counted.
+    """
+
+    def __init__(self, mode: FakeTensorMode, known: Iterable[Tensor] = ()) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
+        self.mode = mode
+        self.live = 0
+        self.peak = 0
+        self.sizes: dict[int, int] = {}
+        for tensor in known:
+            self.ignore(tensor)
+
+    def ignore(self, tensor: Tensor) -> None:
+        """Leave a tensor out of the account."""
+        storage = tensor.untyped_storage()
+        if id(storage) not in self.sizes:
+            self._enter(storage, 0)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and account for what it returns."""
+        options = kwargs or {}
+        if func in MAKERS and math.prod(args[0]) > LARGE:
+            with self.mode:
+                result = func(*args, **options)
+        else:
+            result = func(*args, **options)
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._count(leaf)
+        return result
+
+    def _count(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if id(storage) in self.sizes:
+            return
+        self._enter(storage, storage.nbytes())
+        self.peak = max(self.peak, self.live)
+
+    def _enter(self, storage: Any, size: int) -> None:
+        self.sizes[id(storage)] = size
+        self.live += size
+        weakref.finalize(storage, self._leave, id(storage))
+
+    def _leave(self, key: int) -> None:
+        self.live -= self.sizes.pop(key)
+
+
+def size_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes of tensors, fake or real; storage that several share counts once."""
+    storages = {id(tensor.untyped_storage()): tensor.untyped_storage() for tensor in tensors}
+    return sum(storage.nbytes() for storage in storages.values())

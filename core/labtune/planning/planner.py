@@ -1,0 +1,218 @@
+"""What a training will cost, and what would fit where it does not: before it begins, without reading a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import psutil
+import torch
+
+from labtune.catalog import Catalog, load_catalog
+from labtune.data.splits import Splits, load_splits
+from labtune.device import precision_of
+from labtune.encoder.bits import count_parameters
+from labtune.encoder.outline import outline_encoder
+from labtune.errors import SettingsError
+from labtune.parts import Parts, build_parts, fit_parts
+from labtune.planning.clock import Duration, estimate
+from labtune.planning.footprint import Footprint, measure
+from labtune.planning.ledger import fake_mode
+from labtune.processes import start
+from labtune.protocols import Batch
+from labtune.settings import Settings
+
+ROOM = 0.95  # share of the memory that a plan may fill
+SMALLEST_PASS = 256  # tokens
+LIGHTER = (("lora", 32), ("lora", 16), ("lora", 8), ("lora", 4), ("head", 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Settings that differ from the planned ones, and what they need.
+
+    Parameters
+    ----------
+    changes
+        By setting.
+    flags
+        The same on the command line.
+    bytes
+        Of memory.
+    """
+
+    changes: Mapping[str, Any]
+    flags: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Memory and time of a training, in one process.
+
+    Parameters
+    ----------
+    settings
+        Of the training.
+    footprint
+        What it needs beside the program.
+    program
+        Bytes of Python, libraries and records, as of this process; 0 where memory is that of an accelerator.
+    limit
+        Bytes that there are, or that were given.
+    parameters, trainable
+        How many weights there are, and how many of them learn.
+    duration
+        None when it was not asked for.
+    instead
+        Where it does not fit: what does. The first keeps what is learned from what.
+    """
+
+    settings: Settings
+    footprint: Footprint
+    program: int
+    limit: int
+    parameters: int
+    trainable: int
+    duration: Duration | None
+    instead: tuple[Candidate, ...]
+
+    @property
+    def total(self) -> int:
+        """Bytes of everything together."""
+        return self.footprint.total + self.program
+
+    @property
+    def fits(self) -> bool:
+        """Whether that is less than there is."""
+        return self.total <= ROOM * self.limit
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON types, sizes in bytes."""
+        chosen = {name: getattr(self.settings, name) for name in ("task", "preset", "encoder", "method", "bits")}
+        return {
+            **chosen,
+            "batch_tokens": self.settings.batch_tokens,
+            "parameters": self.parameters,
+            "trainable_parameters": self.trainable,
+            "memory": {**asdict(self.footprint), "program": self.program, "total": self.total},
+            "limit": self.limit,
+            "fits": self.fits,
+            "time": self.duration and asdict(self.duration),
+            "instead": [asdict(candidate) for candidate in self.instead],
+        }
+
+
+def plan(settings: Settings, *, catalog: Catalog | None = None, memory: int | None = None, timed: bool = True) -> Plan:
+    """Find out what a training will cost.
+
+    Parameters
+    ----------
+    settings
+        Of the training; its data are read and tokenised.
+    catalog
+        What is installed, when it was loaded before.
+    memory
+        Bytes to fit in; what the accelerator or machine has by default.
+    timed
+        Whether to measure a few steps, too.
+
+    Raises
+    ------
+    LabtuneError
+        For whatever would stop the training, except that an encoder's folder needs no weights.
+    """
+    known = catalog or load_catalog()
+    planner = _Planner(known, load_splits(known.task(settings.task), settings), memory or available_memory())
+    return planner.plan(settings, timed=timed)
+
+
+def available_memory() -> int:
+    """Bytes of the accelerator, else of the machine."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[1])
+    return int(psutil.virtual_memory().total)
+
+
+@dataclass
+class _Planner:
+    """Plans trainings on the same data."""
+
+    catalog: Catalog
+    splits: Splits
+    limit: int
+
+    def plan(self, settings: Settings, *, timed: bool) -> Plan:
+        program = 0 if torch.cuda.is_available() else psutil.Process().memory_info().rss
+        parts, tokenised, footprint = self._try(settings)
+        found = Plan(
+            settings=settings,
+            footprint=footprint,
+            program=program,
+            limit=self.limit,
+            parameters=count_parameters(parts.model),
+            trainable=sum(parameter.numel() for parameter in parts.model.trainable().values()),
+            duration=self._time(settings, parts, tokenised) if timed else None,
+            instead=(),
+        )
+        return found if found.fits else replace(found, instead=tuple(self._lighter(settings, program)))
+
+    def _try(self, settings: Settings) -> tuple[Parts, dict[str, Batch], Footprint]:
+        mode = fake_mode()
+        encoder = outline_encoder(settings, self.catalog, mode=mode)
+        parts = build_parts(settings, self.catalog, self.splits.labels, self.splits.records["train"], encoder=encoder)
+        tokenised = {part: parts.tokenizer(records) for part, records in self.splits.records.items()}
+        fit_parts(parts, tokenised["train"])
+        return parts, tokenised, measure(parts, tokenised, settings, mode)
+
+    def _time(self, settings: Settings, parts: Parts, tokenised: Mapping[str, Batch]) -> Duration:
+        encoder = parts.model.encoder
+        return estimate(
+            tokenised,
+            self.splits.labels,
+            settings,
+            self.catalog,
+            start(precision_of(settings.precision)),
+            blocks=len(encoder.blocks),
+            weights=count_parameters(encoder),
+        )
+
+    def _lighter(self, settings: Settings, program: int) -> Iterator[Candidate]:
+        """Find at most two ways that fit: one that learns the same, and one that learns less."""
+        for choices in (_same(settings), _less(settings)):
+            for changes in choices:
+                try:
+                    needed = self._try(replace(settings, **changes))[2].total + program
+                except SettingsError:  # this encoder does not take the method
+                    continue
+                if needed <= ROOM * self.limit:
+                    yield Candidate(changes, _flags(changes), needed)
+                    break
+
+
+def _same(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Changes that leave what is learned as it is: smaller passes, then computing activations twice."""
+    tokens = settings.batch_tokens // 2
+    while tokens >= SMALLEST_PASS:
+        yield {"batch_tokens": tokens}
+        tokens //= 2
+    recomputed = {"encoder_options": {**settings.encoder_options, "gradient_checkpointing": True}}
+    yield recomputed
+    yield {"batch_tokens": max(settings.batch_tokens // 4, SMALLEST_PASS), **recomputed}
+
+
+def _less(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Lighter methods and fewer bits."""
+    for method, bits in LIGHTER:
+        if (method, bits) != (settings.method, settings.bits) and bits <= settings.bits:
+            yield {"method": method, "bits": bits, "tuning": {} if method != settings.method else settings.tuning}
+
+
+def _flags(changes: Mapping[str, Any]) -> str:
+    words = [f"--{name} {changes[name]}" for name in ("method", "bits") if name in changes]
+    if "batch_tokens" in changes:
+        words.append(f"--set batch_tokens={changes['batch_tokens']}")
+    if "encoder_options" in changes:
+        words.append("--set encoder_options.gradient_checkpointing=true")
+    return " ".join(words)
