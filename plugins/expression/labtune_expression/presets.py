@@ -6,7 +6,7 @@ from labtune.specs import Preset
 
 _CONV = {
     "encoder": "expression.conv",
-    "epochs": 15,
+    "epochs": 12,
     "batch_size": 64,
     "batch_tokens": 16384,
     "learning_rate": 5e-3,
