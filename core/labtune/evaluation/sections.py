@@ -145,8 +145,32 @@ class Figure(Section):
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Frame(Section):
+    """A page of its own within the report, for what people have to turn and touch.
+
+    Parameters
+    ----------
+    body
+        Its markup.
+    data
+        What its scripts read, as JSON, from the element with the id ``data``.
+    scripts
+        ``"package/file.js"``, shipped with an installed package and run one after the other; markup cannot bring any.
+        They run in a sandbox without network.
+    height
+        In pixels.
+    """
+
+    body: str
+    data: Any
+    scripts: Sequence[str]
+    height: int = 480
+    note: str = ""
+
+
 KINDS: dict[str, type[Section]] = {
-    kind.__name__.lower(): kind for kind in (Text, Table, Matrix, Curve, Scatter, Bars, Examples, Figure)
+    kind.__name__.lower(): kind for kind in (Text, Table, Matrix, Curve, Scatter, Bars, Examples, Figure, Frame)
 }
 
 

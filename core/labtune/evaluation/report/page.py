@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from labtune.evaluation.report import plots, words
+from labtune.evaluation.report import frames, plots, words
 from labtune.evaluation.report.content import RunContent, read_run
 from labtune.evaluation.report.curves import learning_curves
 from labtune.evaluation.report.verdict import judge
@@ -31,7 +31,7 @@ def write_report(run: Path) -> Path:
     Returns
     -------
     Path
-        The page: one file that needs no other and no network, and runs no script.
+        The page: one file that needs no other and no network, and runs no script but those of its frames.
 
     Raises
     ------
@@ -69,7 +69,9 @@ def environment(*packages: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals.update(plots=plots, words=words, shades=shades, kind=lambda section: type(section).__name__)
+    templates.globals.update(
+        frames=frames, plots=plots, words=words, shades=shades, kind=lambda section: type(section).__name__
+    )
     templates.filters["image"] = image
     return templates
 
