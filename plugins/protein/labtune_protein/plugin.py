@@ -51,7 +51,7 @@ SEQUENCES = (
     Preset(
         name="letters",
         summary="A kernel regression on composition alone, without an encoder; seconds.",
-        settings={**LETTERS, "head": {"name": "protein.composition"}},
+        settings={**LETTERS, "epochs": 5, "head": {"name": "protein.composition"}},
     ),
     FULL,
     ESM2,
@@ -63,6 +63,8 @@ VARIANTS = Preset(
         **LETTERS,
         "head": {"name": "protein.variants"},
         "head_learning_rate": 1e-3,
+        "epochs": 3,
+        "batch_size": 128,
         "tokenizer": {"wild_type": "consensus"},
     },
 )
@@ -200,7 +202,7 @@ def _secondary_structure() -> Task:
         baseline="labtune_protein.baselines:fit_window",
         similarity=SIMILARITY,
         slices=SLICES,
-        views=("labtune_protein.views:track_view",),
+        views=("labtune_protein.views:track_view", "labtune_protein.viewer.views:residue_scenes"),
     )
 
 
@@ -221,7 +223,7 @@ def _residue_tasks() -> list[Task]:
             baseline="labtune_protein.baselines:fit_window",
             similarity=SIMILARITY,
             slices=SLICES,
-            views=("labtune_protein.views:track_view",),
+            views=("labtune_protein.views:track_view", "labtune_protein.viewer.views:residue_scenes"),
         ),
         Task(
             name="protein.residue_value",
@@ -236,6 +238,7 @@ def _residue_tasks() -> list[Task]:
             examples="labtune_protein.data:hydropathy_examples",
             similarity=SIMILARITY,
             slices=SLICES,
+            views=("labtune_protein.viewer.views:residue_scenes",),
         ),
     ]
 
@@ -304,5 +307,5 @@ def _contact() -> Task:
         baseline="labtune_protein.pairs.baselines:fit_frequencies",
         similarity=SIMILARITY,
         slices=SLICES,
-        views=("labtune_protein.pairs.views:map_view",),
+        views=("labtune_protein.pairs.views:map_view", "labtune_protein.viewer.views:contact_scenes"),
     )

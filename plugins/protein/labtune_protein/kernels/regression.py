@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 
 SHARPNESS = (0.01, 0.03, 0.1, 0.3)
 NOISE = (0.03, 0.1, 0.3, 1.0)
-TRIED = 1500  # training records on which these are compared
+TRIED = 1000  # training records on which these are compared
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,10 @@ class KernelRegression:
         return np.exp(squared, out=squared)
 
     def _solve(self, kernel: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        size = len(kernel)
-        kernel[np.diag_indices(size)] += self.noise
-        factor = linalg.cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
-        inverse = linalg.cho_solve(factor, np.eye(size), overwrite_b=True, check_finite=False)
-        weights = inverse @ targets
+        kernel[np.diag_indices(len(kernel))] += self.noise
+        factor, lower = linalg.cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
+        weights = linalg.cho_solve((factor, lower), targets, check_finite=False)
+        inverse, _ = linalg.lapack.dpotri(factor, lower=True)  # its diagonal costs a third of solving for all of it
         return weights, targets - weights / np.diag(inverse)[:, None]
 
 

@@ -8,29 +8,21 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from string import ascii_uppercase
-
-import numpy as np
-from Bio.SeqUtils import seq3
 
 from labtune.errors import DataError
 from labtune_protein.structure.chains import Chain
 from labtune_protein.structure.states import UNRESOLVED
+from labtune_protein.structure.writing import LONGEST, backbone_text
 
 PROGRAM = "mkdssp"
-ATOMS = ("N", "CA", "C", "O")
 NAMES = ascii_uppercase  # of the chains in the file that the program is given
-LONGEST = 9999  # residues of a chain, by the columns of the PDB format
 HEADER = (
     "HEADER    PROTEIN                                 01-JAN-00   1XXX\n"
     "CRYST1    1.000    1.000    1.000  90.00  90.00  90.00 P 1           1\n"
 )  # without them the program takes the file for mmCIF
-ATOM = (
-    "ATOM  {serial:5d}  {name:<3s} {residue:3s} {chain}{number:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00"
-    "           {element}\n"
-)
 # Columns of a line of the classic output: residue number, chain, state.
 NUMBER, CHAIN, STATE = slice(5, 10), 11, 16
 COIL = " P"  # blank, and the poly-proline helix of newer versions
@@ -63,7 +55,8 @@ def assign_by_program(chains: Sequence[Chain], program: str) -> list[str]:
     """
     with tempfile.TemporaryDirectory() as folder:
         given, found = Path(folder) / "chains.pdb", Path(folder) / "chains.dssp"
-        given.write_text(HEADER + "".join(_lines(chains)) + "END\n")
+        atoms = "".join(backbone_text(chain, name) for chain, name in zip(chains, NAMES, strict=False))
+        given.write_text(f"{HEADER}{atoms}END\n")
         outcome = subprocess.run(
             [program, "--output-format", "dssp", given, found], capture_output=True, text=True, check=False
         )
@@ -71,22 +64,6 @@ def assign_by_program(chains: Sequence[Chain], program: str) -> list[str]:
             said = outcome.stderr.strip().splitlines()[-1:] or [f"exit code {outcome.returncode}"]
             raise DataError(f"{PROGRAM} failed: {said[0]}; take it from the PATH to use the built-in assignment")
         return _read(found.read_text(), chains)
-
-
-def _lines(chains: Sequence[Chain]) -> Iterator[str]:
-    """ATOM records of the residues with a whole backbone, numbered from 1 in every chain."""
-    serial = 0
-    for name, chain in zip(NAMES, chains, strict=False):
-        for row in np.flatnonzero(np.isfinite(chain.backbone).all(axis=(1, 2))):
-            residue = seq3(chain.sequence[row]).upper().replace("XAA", "ALA")
-            for atom, place in zip(ATOMS, chain.backbone[row], strict=True):
-                serial += 1
-                x, y, z = place
-                yield ATOM.format(
-                    serial=serial % 100_000, name=atom, residue=residue, chain=name, number=row + 1, x=x, y=y, z=z,
-                    element=atom[0],
-                )  # fmt: skip
-        yield "TER\n"
 
 
 def _read(text: str, chains: Sequence[Chain]) -> list[str]:
