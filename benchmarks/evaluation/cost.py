@@ -73,6 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--method", default="full")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the run is made, for the coverage script")
     parser.add_argument("--dry", action="store_true", help="write nothing")
     arguments = parser.parse_args()
     files = {part: str(common.data(f"text/conll2003_en/{part}.txt")) for part in ("train", "valid", "test")}
@@ -85,13 +86,13 @@ def main() -> None:
             clock.time(step, target)
     began = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        metrics = run_settings(settings, Path(folder) / "run", catalog=catalog).metrics
+        metrics = run_settings(settings, arguments.keep or Path(folder) / "run", catalog=catalog).metrics
     total = [time.perf_counter() - began[0], time.process_time() - began[1]]
     found = shares(clock.seconds, total)
     found |= {"epochs": arguments.epochs, "train_seconds": metrics["train"]["seconds"], "split": metrics["split"]}
     print(found)
     if not arguments.dry:
-        print("written:", common.write("cost", {"command": " ".join(sys.argv), **found}))
+        print("written:", common.write("cost", {"command": "benchmarks/evaluation/cost.py", **found}))
 
 
 def shares(steps: dict[str, list[float]], total: list[float]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def test_markdown_of_a_run(tmp_path, capsys):
 def test_page_and_json_of_a_run(tmp_path):
     run = make_run(tmp_path / "one")
     assert main(["report", str(run), "-o", str(tmp_path / "page.html")]) == 0
-    assert "Always the most frequent class" in (tmp_path / "page.html").read_text()
+    assert "always the most frequent class" in (tmp_path / "page.html").read_text()
     assert main(["report", str(run), "--format", "json", "--json"]) == 0
     assert json.loads((run / "report.json").read_text())["metrics"]["test"]["macro_f1"]["value"] == 0.8
 

@@ -76,7 +76,8 @@ def _check_columns(columns: Sequence[str], records: Mapping[str, list[Record]]) 
     known = {column for some in records.values() for record in some for column in record.columns}
     for column in columns:
         if column not in known:
-            raise DataError(f"no column {column!r} to slice by. {nearest(column, known)}")
+            hint = nearest(column, known) if known else "The records have no columns to choose from."
+            raise DataError(f"no column {column!r} to slice by. {hint}")
 
 
 def _files(task: Task, settings: Settings) -> dict[str, Path]:

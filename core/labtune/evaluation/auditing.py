@@ -18,7 +18,7 @@ from labtune.data.splitting import PARTS
 from labtune.errors import SettingsError
 from labtune.evaluation.baselines import fitter
 from labtune.evaluation.noise import label_noise
-from labtune.evaluation.sections import Section, Table
+from labtune.evaluation.sections import DATA_CHECK, Section, Table
 from labtune.folder import write_json
 from labtune.parts import build_parts
 from labtune.protocols import Batch
@@ -87,7 +87,7 @@ def audit_sections(findings: Sequence[Finding]) -> list[Section]:
     """Show the findings as a table; nothing when there are none."""
     rows = [[finding.severity, finding.message, finding.advice, ", ".join(finding.ids[:3])] for finding in findings]
     columns = ("severity", "finding", "what to do", "for example")
-    return [Table("Data check", columns, rows, "Serious: scores will not hold on new data.")] if rows else []
+    return [Table(DATA_CHECK, columns, rows, "Serious: scores will not hold on new data.")] if rows else []
 
 
 def audit_files(

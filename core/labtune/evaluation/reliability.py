@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from labtune.evaluation.report.words import count
 from labtune.evaluation.sections import Curve, Section
 from labtune.specs import Labels, Prediction, Record
 
@@ -131,7 +132,7 @@ def calibration_sections(decided: Decisions, how: str) -> list[Section]:
     if not bins:
         return []
     note = (
-        f"{len(decided.confidence):,} decisions in {len(bins)} bins of equal size, calibrated by {how}. "
+        f"{len(decided.confidence):,} decisions in {count(len(bins), 'bin')} of equal size, calibrated by {how}. "
         f"On the diagonal, of the decisions with confidence 0.8 eight in ten are right. Expected calibration error "
         f"{expected_calibration_error(bins):.3f}."
     )

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, TypeAlias
 
+DATA_CHECK = "Data check"  # title of the table of what an audit found: its severity and what it is
+
 Cell: TypeAlias = str | int | float | None
 Point: TypeAlias = tuple[float | None, float | None]
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from labtune.evaluation.report.words import MINUS, number
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -51,9 +53,8 @@ def round_step(span: float) -> float:
 
 def tick(value: float) -> str:
     """Label of a tick; large numbers in thousands, tiny ones with an exponent."""
-    if abs(value) >= 10_000:
-        return f"{value / 1000:,.6g}k"
-    return f"{value:.6g}"
+    text = f"{value / 1000:,.6g}k" if abs(value) >= 10_000 else f"{value:.6g}"
+    return number(text.replace("e-0", f"e{MINUS}"))
 
 
 def x_axis(x: Scale, y: Scale, name: str) -> Markup:

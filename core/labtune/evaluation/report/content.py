@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labtune.errors import RunError
-from labtune.evaluation.sections import Section, from_json
+from labtune.evaluation.sections import DATA_CHECK, Section, Table, from_json
 from labtune.folder import RunFolder
 
 # What metrics.json may leave out, or hold as null.
@@ -84,6 +84,12 @@ class RunContent:
     def monitor(self) -> str:
         """Name of the main score."""
         return str(self.metrics["monitor"]).removeprefix("-")
+
+    @property
+    def serious(self) -> list[str]:
+        """Findings of the data check because of which scores will not hold."""
+        tables = [part for part in self.sections if isinstance(part, Table) and part.title == DATA_CHECK]
+        return [str(row[1]) for table in tables for row in table.rows if row[0] == "serious"]
 
     def smaller_is_better(self, name: str) -> bool:
         """Whether a score is an error: the monitored one says so itself, others by their name."""

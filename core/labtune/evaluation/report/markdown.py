@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from labtune.evaluation.report.content import RunContent, Score
+from labtune.evaluation.report.limits import limits
 from labtune.evaluation.report.verdict import judge
 from labtune.evaluation.report.words import cell, label, score
 from labtune.evaluation.sections import Bars, Curve, Examples, Matrix, Section, Table, Text
@@ -14,7 +15,7 @@ POINTS = 30  # of a curve that is still worth a table
 
 
 def run_markdown(run: RunContent) -> str:
-    """Write the verdict, the scores, every section that is no drawing, and the warnings."""
+    """Write the verdict, the scores, every section that is no drawing, the warnings and the limits."""
     verdict = judge(run)
     blocks = [
         f"# {run.metrics.get('task')}: {run.name}",
@@ -28,6 +29,7 @@ def run_markdown(run: RunContent) -> str:
         blocks += section_markdown(section)
     if run.metrics["warnings"]:
         blocks += ["## Warnings", "\n".join(f"- {warning}" for warning in run.metrics["warnings"])]
+    blocks += ["## What the data do not support", "\n".join(f"- {sentence}" for sentence in limits(run))]
     return "\n\n".join(blocks) + "\n"
 
 

@@ -11,9 +11,10 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from labtune.evaluation.report import frames, plots, words
+from labtune.evaluation.report import frames, layout, plots, words
 from labtune.evaluation.report.content import RunContent, read_run
 from labtune.evaluation.report.curves import learning_curves
+from labtune.evaluation.report.limits import limits
 from labtune.evaluation.report.verdict import judge
 from labtune.evaluation.sections import Examples, Matrix
 from labtune.folder import RunFolder, write_text
@@ -50,6 +51,7 @@ def render(run: RunContent) -> str:
     return templates.get_template("report.html.j2").render(
         run=run,
         verdict=judge(run),
+        limits=limits(run),
         style=Markup(templates.get_template("style.css").render()),  # noqa: S704 our own file
         findings=[section for section in run.sections if not isinstance(section, Examples)],
         examples=[section for section in run.sections if isinstance(section, Examples)],
@@ -70,7 +72,12 @@ def environment(*packages: str) -> Environment:
         lstrip_blocks=True,
     )
     templates.globals.update(
-        frames=frames, plots=plots, words=words, shades=shades, kind=lambda section: type(section).__name__
+        frames=frames,
+        plots=plots,
+        words=words,
+        layout=layout,
+        shades=shades,
+        kind=lambda section: type(section).__name__,
     )
     templates.filters["image"] = image
     return templates

@@ -9,28 +9,35 @@ from markupsafe import Markup
 
 from labtune.evaluation.report.axes import Scale, axes, scale, tick, x_axis
 from labtune.evaluation.report.content import Score
+from labtune.evaluation.report.layout import is_narrow
 from labtune.evaluation.report.words import count, score
 from labtune.evaluation.sections import Bar, Bars, Curve, Point, Scatter
 
 WIDTH, HEIGHT = 440, 270
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 28, 42  # margins: tick labels at the left, the name of y on top
+LEFT, RIGHT, TOP, BOTTOM = 56, 22, 28, 42  # margins: tick labels at the left, the name of y on top
 SIDE = 340  # of a square plot
-BARS, ROW = 600, 26  # of an interval plot: its width, and the height of a row
+BARS, ROW = 600, 26  # of an interval plot: its width, unless all names are short, and the height of a row
 DOTS = 2000  # of a scatter plot
 COLOURS = 6
+SMALLEST = 0.7  # of its size to which a plot is shrunk, so that its words stay readable
 
 
 def curve(section: Curve) -> Markup:
     """Draw lines with a mark at each point when there are few, and a legend when there are several."""
     series = {name: _known(points) for name, points in section.series.items()}
     side = SIDE if section.diagonal else WIDTH
-    x = scale((x for x, _ in _all(series.values())), LEFT, side - RIGHT)
-    y = scale((y for _, y in _all(series.values())), HEIGHT - BOTTOM, TOP)
+    x = scale(_range(section, [x for x, _ in _all(series.values())]), LEFT, side - RIGHT)
+    y = scale(_range(section, [y for _, y in _all(series.values())]), HEIGHT - BOTTOM, TOP)
     lines = [_line(index % COLOURS, points, x, y) for index, points in enumerate(series.values())]
     ends = "; ".join(f"{name} ends at {tick(points[-1][1])}" for name, points in series.items() if points)
     body = [axes(x, y, section.x_label, section.y_label), _diagonal(x, y) if section.diagonal else "", *lines]
     legend = _legend(list(series), side) if len(series) > 1 else ""
     return _svg(side, HEIGHT, f"{section.title}: {section.y_label} by {section.x_label}. {ends}.", *body, legend)
+
+
+def _range(section: Curve, values: Sequence[float]) -> Sequence[float]:
+    """What an axis must hold: beside the diagonal, shares are drawn from 0 to 1."""
+    return [0.0, 1.0] if section.diagonal and all(0 <= value <= 1 for value in values) else values
 
 
 def scatter(section: Scatter) -> Markup:
@@ -52,15 +59,16 @@ def scatter(section: Scatter) -> Markup:
 def intervals(section: Bars) -> Markup:
     """Draw one row a bar: its value as a dot, its interval as a line, and the numbers beside them."""
     known = [value for bar in section.bars for value in bar[1:4] if value is not None]
-    left = min(200, 16 + 7 * max((len(bar.label) for bar in section.bars), default=0))
+    left = min(230, 18 + 7.8 * max((len(bar.label) for bar in section.bars), default=0))
     bottom = ROW * len(section.bars)
-    x = scale([*known, *([] if section.reference is None else [section.reference])], left, BARS - 140)
+    width = WIDTH if is_narrow(section) else BARS
+    x = scale([*known, *([] if section.reference is None else [section.reference])], left, width - 124)
     y = Scale(0, 1, bottom, 0)
     rows = [_row(bar, x, ROW * index + ROW / 2) for index, bar in enumerate(section.bars)]
     mark = "" if section.reference is None else _upright("reference", x(section.reference), 0, bottom)
     alt = "; ".join(f"{bar.label} {score(bar.value)}" for bar in section.bars)
     title = f"{section.title}: {alt}."
-    return _svg(BARS, bottom + BOTTOM, title, x_axis(x, y, section.x_label), mark, *rows)
+    return _svg(width, bottom + BOTTOM, title, x_axis(x, y, section.x_label), mark, *rows)
 
 
 def strip(model: Score, baseline: Score) -> Markup:
@@ -82,8 +90,9 @@ def strip(model: Score, baseline: Score) -> Markup:
 
 def _svg(width: float, height: float, alt: str, *parts: Markup | str) -> Markup:
     return Markup(
-        '<svg class="plot" viewBox="0 0 {0} {1}" style="max-width:{0}px" role="img" aria-label="{2}">{3}</svg>'
-    ).format(width, height, alt, Markup("").join(parts))
+        '<svg class="plot" viewBox="0 0 {0} {1}" style="max-width:{0}px;min-width:{2}px" role="img" aria-label="{3}">'
+        "{4}</svg>"
+    ).format(width, height, round(SMALLEST * width), alt, Markup("").join(parts))
 
 
 def _line(index: int, points: Sequence[tuple[float, float]], x: Scale, y: Scale) -> Markup:

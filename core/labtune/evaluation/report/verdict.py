@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from labtune.evaluation.report.content import RunContent, Score, ScoreRow
-from labtune.evaluation.report.words import count, label, score
+from labtune.evaluation.report.words import PARTS, count, label, score
 from labtune.evaluation.sections import Table
 
 Outcome = Literal["better", "unclear", "worse", "unknown"]
 
 SMALL = 100  # records of a test set below which one record is more than a point of accuracy
 NAMED = 3  # labels named in a sentence
-SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 OUTCOMES: dict[Outcome, str] = {
     "better": "Better than the baseline",
     "unclear": "Not shown to be better than the baseline",
@@ -40,11 +39,20 @@ class Verdict:
 
 def judge(run: RunContent) -> Verdict:
     """Judge a run by its main score, its baseline, and what happened to its data."""
-    rows = run.scores()
-    main = rows[0] if rows and rows[0].name == run.monitor else None
-    outcome = compare(main, smaller_is_better=run.smaller_is_better(run.monitor)) if main else "unknown"
+    main, outcome = _main(run), compare_main(run)
     scored = _scored(run, main, outcome) if main else "It was not scored, because no labelled data was held out."
     return Verdict(outcome, _trained(run), scored, _mind(run))
+
+
+def _main(run: RunContent) -> ScoreRow | None:
+    rows = run.scores()
+    return rows[0] if rows and rows[0].name == run.monitor else None
+
+
+def compare_main(run: RunContent) -> Outcome:
+    """Compare the main score with the baseline's."""
+    main = _main(run)
+    return compare(main, smaller_is_better=run.smaller_is_better(run.monitor)) if main else "unknown"
 
 
 def compare(row: ScoreRow, *, smaller_is_better: bool = False) -> Outcome:
@@ -83,7 +91,7 @@ def _trained(run: RunContent) -> str:
 
 def _scored(run: RunContent, row: ScoreRow, outcome: Outcome) -> str:
     records = run.metrics["data"].get(run.judged_on, {}).get("records")
-    split = f"{SPLITS[run.judged_on]} records"
+    split = f"{PARTS[run.judged_on]} records"
     where = f"the {split}" if records is None else f"{records:,} {split}"
     reached = f"On {where} it reaches {label(row.name)} {score(row.judged.value)}{_interval(row.judged)}"
     if outcome == "unknown":
@@ -114,11 +122,13 @@ def _mind(run: RunContent) -> str:
 
 def _caveats(run: RunContent) -> Iterator[str]:
     data = run.metrics["data"]
+    if run.serious:
+        yield f"the data check found what makes scores too good: {'; '.join(run.serious)}"
     if run.judged_on == "valid" and run.metrics["valid"]:
         yield "there was no test split, and the validation records chose the best epoch, so expect less on new data"
     records = data.get(run.judged_on, {}).get("records")
     if records is not None and records < SMALL:
-        yield f"only {count(records, f'{SPLITS[run.judged_on]} record')}, so the score may differ much on others"
+        yield f"only {count(records, f'{PARTS[run.judged_on]} record')}, so the score may differ much on others"
     yield from _gaps(run)
     yield from _unseen(run)
     yield from _losses(data)
@@ -144,12 +154,12 @@ def _unseen(run: RunContent) -> Iterator[str]:
     names = [str(row[0]) for table in tables[:1] for row in table.rows if row[table.columns.index("support")] == 0]
     if names:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        yield f"no {SPLITS[run.judged_on]} record shows how well it finds {', '.join(names[:NAMED])}{more}"
+        yield f"no {PARTS[run.judged_on]} record shows how well it finds {', '.join(names[:NAMED])}{more}"
 
 
 def _losses(data: dict[str, Any]) -> Iterator[str]:
     for key, what in (("dropped", "left out"), ("truncated", "cut short"), ("windowed", "read in windows")):
-        parts = [f"{part[key]:,} in {SPLITS.get(split, split)}" for split, part in data.items() if part.get(key)]
+        parts = [f"{part[key]:,} in {PARTS.get(split, split)}" for split, part in data.items() if part.get(key)]
         if parts:
             yield f"records {what}: {', '.join(parts)}"
 

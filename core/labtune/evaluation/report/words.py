@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 NONE = "\N{EN DASH}"  # a cell without a value
+MINUS = "\N{MINUS SIGN}"  # as wide as a plus, where a hyphen is lost beside digits
+PARTS = {"train": "training", "valid": "validation", "test": "test"}
 KNOWN = {
-    **{word: word.upper() for word in ("auroc", "auprc", "ece", "f1", "mae", "mcc", "mse", "nll", "rmse")},
+    **{word: word.upper() for word in ("auroc", "auprc", "ece", "f1", "mae", "mcc", "mse", "nll", "q3", "q8", "rmse")},
+    **{word: word.title() for word in ("brier", "pearson", "spearman")},
     "mb": "(MB)",
     "r2": "R²",
 }
@@ -27,7 +30,17 @@ def score(value: float | None) -> str:
     """Three decimals; four significant digits for large numbers."""
     if value is None:
         return NONE
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.4g}"
+    return number(f"{value:.3f}" if abs(value) < 100 else f"{value:,.4g}")
+
+
+def number(text: str) -> str:
+    """Return a number in digits with a minus sign for a leading hyphen."""
+    return text.replace("-", MINUS, 1) if text.startswith("-") else text
+
+
+def inside(sentence: str) -> str:
+    """Return a sentence so that it goes on another one: without a capital, unless it begins with a name."""
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
 
 
 def cell(value: Any) -> str:
@@ -37,9 +50,9 @@ def cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}"
+        return number(f"{value:,}")
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else _small(value)
+        return number(f"{value:,.0f}") if abs(value) >= 1000 else _small(value)
     if isinstance(value, list | tuple):
         return ", ".join(cell(entry) for entry in value)
     return str(value)
@@ -73,4 +86,4 @@ def count(number: int, word: str) -> str:
 
 
 def _small(value: float) -> str:
-    return score(value) if value == 0 or abs(value) >= 0.001 else f"{value:.2g}"
+    return score(value) if value == 0 or abs(value) >= 0.001 else number(f"{value:.2g}")
