@@ -31,9 +31,9 @@ class ValueHead(nn.Module):
     transform
         Scale on which the network learns; see :class:`labtune_expression.transforms.TargetTransform`.
     uncertainty
-        Also predict a standard deviation for each number; needs loss ``expression.gaussian``.
+        Also predict a standard deviation for each number; learns by loss ``expression.gaussian``.
     bins
-        Predict shares of so many levels, whose average is the number; needs loss ``expression.bins``. 0: the number
+        Predict shares of so many levels, whose average is the number; learns by loss ``expression.bins``. 0: the number
         itself.
     members
         Networks that learn side by side, each from its own loss; the encoder's width is theirs together. The prediction
@@ -58,6 +58,7 @@ class ValueHead(nn.Module):
         if bins and uncertainty:
             raise SettingsError("head.bins give a standard deviation of their own: leave head.uncertainty out")
         self.labels = labels
+        self.needs_loss = "expression.bins" if bins else "expression.gaussian" if uncertainty else None
         self.bins = Bins(len(labels.names), bins) if bins else None
         self.pooling = QueryPool(width, queries, members)
         self.dropout = nn.Dropout(dropout)

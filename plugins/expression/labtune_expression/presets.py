@@ -27,7 +27,7 @@ _ROTARY = {
 }
 
 _FORWARD = {**_CONV, "weight_decay": 0.01, "encoder_options": {"strands": "forward"}}
-_BINS = {"head": {"bins": 18}, "loss": {"name": "expression.bins"}}
+_BINS = {"head": {"bins": 18}}
 _ABOUT_CONV = "Compact convolutional network from scratch; minutes on a CPU."
 _ABOUT_FORWARD = "As conv, reading one strand: for RNA, and where the direction decides."
 _ABOUT_ROTARY = "Small rotary transformer from scratch."
