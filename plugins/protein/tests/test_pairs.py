@@ -11,7 +11,7 @@ from labtune.ragged import Ragged
 from labtune.specs import Labels, Prediction, Record, Span
 from labtune_protein.contacts import read_contacts
 from labtune_protein.data import contact_examples, contact_sample
-from labtune_protein.pairs.baselines import fit_frequencies
+from labtune_protein.pairs.baselines import fit_frequencies, fit_hydropathy, fit_separation
 from labtune_protein.pairs.head import PairHead, corrected
 from labtune_protein.pairs.loss import PairCrossEntropy
 from labtune_protein.pairs.metrics import ContactPrecision
@@ -113,3 +113,11 @@ def test_maps_are_drawn_safely():
     (figure,) = map_view(predictions, records, LABELS)
     assert figure.svg.startswith("<svg")
     assert "<b>" not in figure.svg + figure.alt
+
+
+def test_without_learning_near_pairs_or_greasy_pairs_come_first():
+    record = Record("a", "I" + "G" * 28 + "I")
+    ((first, second, _), *_) = fit_hydropathy([], LABELS)([record])[0].details["pairs"]["long"]
+    assert {first, second} == {0, 29}
+    pairs = fit_separation([], LABELS)([record])[0].details["pairs"]["long"]
+    assert [later - earlier for earlier, later, _ in pairs[:3]] == [24, 24, 24]

@@ -1,0 +1,86 @@
+"""Settings under a name: what the plugin's tasks are run with. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labtune.specs import Preset
+
+Settings = dict[str, Any]
+
+MINI: Settings = {
+    "encoder": "protein.mini",
+    "epochs": 10,
+    "batch_size": 32,
+    "batch_tokens": 8192,
+    "learning_rate": 5e-4,
+    "head_learning_rate": 2e-3,
+}
+FROZEN: Settings = {**MINI, "method": "head"}
+LETTERS: Settings = {**FROZEN, "encoder": "protein.letters"}
+ESM2: Settings = {**MINI, "encoder": "facebook/esm2_t6_8M_UR50D", "method": "lora", "learning_rate": 1e-3}
+ESM2_SUMMARY = "ESM-2 of 8 million parameters from the hub, with LoRA."
+
+CONVOLUTION: Settings = {"name": "protein.convolution"}
+COMPOSITION: Settings = {"name": "protein.composition"}
+PAIRS: Settings = {"batch_tokens": 1024}  # maps of pairs take the square of a length
+
+
+def residue_presets(*, chained: bool) -> tuple[Preset, ...]:
+    """Presets of tasks with a target a residue; with ``chained``, also one that predicts chains of classes."""
+    crf = Preset(
+        name="crf",
+        summary="The bundled encoder, all weights, and the likeliest chain of classes.",
+        settings={**MINI, "head": {"name": "token_crf"}, "loss": {"name": "crf"}},
+    )
+    return (
+        Preset(
+            name="mini",
+            summary="Convolutions on letters and on the bundled encoder's states; minutes on a CPU.",
+            settings={**FROZEN, "epochs": 6, "head": CONVOLUTION},
+        ),
+        Preset(
+            name="full",
+            summary="The same, and the encoder learns as well.",
+            settings={**MINI, "epochs": 4, "head": CONVOLUTION},
+        ),
+        *((crf,) if chained else ()),
+        Preset(name="esm2", summary=ESM2_SUMMARY, settings=ESM2),
+    )
+
+
+SEQUENCES = (
+    Preset(
+        name="mini",
+        summary="A kernel regression on composition, and the bundled encoder's states; minutes on a CPU.",
+        settings={**FROZEN, "head": COMPOSITION},
+    ),
+    Preset(
+        name="letters",
+        summary="A kernel regression on composition alone, without an encoder; seconds.",
+        settings={**LETTERS, "epochs": 5, "head": COMPOSITION},
+    ),
+    Preset(name="full", summary="The bundled encoder, all weights.", settings=MINI),
+    Preset(name="esm2", summary=ESM2_SUMMARY, settings=ESM2),
+)
+VARIANTS = Preset(
+    name="variants",
+    summary="Variants of one protein: a kernel regression on substitutions, without an encoder; seconds.",
+    settings={
+        **LETTERS,
+        "head": {"name": "protein.variants"},
+        "head_learning_rate": 1e-3,
+        "epochs": 3,
+        "batch_size": 128,
+        "tokenizer": {"wild_type": "consensus"},
+    },
+)
+CONTACTS = (
+    Preset(name="mini", summary="The bundled encoder, all weights; minutes on a CPU.", settings={**MINI, **PAIRS}),
+    Preset(
+        name="frozen",
+        summary="The bundled encoder as it is; only the head learns.",
+        settings={**FROZEN, **PAIRS},
+    ),
+    Preset(name="esm2", summary=ESM2_SUMMARY, settings={**ESM2, **PAIRS}),
+)
