@@ -108,6 +108,10 @@ class Task:
     views
         ``"module:attribute"`` of functions ``view(predictions, records, labels)`` that each return sections of the
         report.
+    writers
+        By the suffix of the file that predictions are asked for, ``{".ext": "module:attribute"}`` of a function
+        ``write(predictions, file, out)``: it writes an iterator of predictions for ``file`` to ``out``, in the order of
+        the records. Files with other suffixes get JSON lines.
     """
 
     name: str
@@ -126,6 +130,7 @@ class Task:
     similarity: str = ""
     slices: Mapping[str, str] = field(default_factory=dict)
     views: tuple[str, ...] = ()
+    writers: Mapping[str, str] = field(default_factory=dict)
 
     def preset(self, name: str = "") -> Preset:
         """Return the named preset, or the first; raises KeyError for an unknown name."""
@@ -188,6 +193,9 @@ class Prediction:
         Float array ``(L,)`` for a record or ``(U, L)`` for its units, for calibration; or None.
     details
         Further fields for people, JSON types only; written with the prediction.
+    state
+        Float array ``(C,)``, what the head made of the record's hidden states, for views of what was learned; or None.
+        It is never written.
     """
 
     id: str
@@ -195,3 +203,4 @@ class Prediction:
     confidence: float | Sequence[float] | None = None
     probabilities: Any = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    state: Any = None

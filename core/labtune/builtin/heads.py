@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -114,14 +115,19 @@ class SequenceHead(nn.Module):
 
     def forward(self, hidden: Ragged, batch: Batch) -> Output:
         """Hidden states ``(N, C)`` to logits ``(B, L)``."""
-        pooled = self.pooling(hidden, batch)  # (B, C)
-        logits = self.linear(self.dropout(self.hidden_layer(pooled))).float()
-        return Output(Ragged.one_per_row(self.scale(logits)))
+        pooled = self.hidden_layer(self.pooling(hidden, batch))  # (B, C)
+        logits = self.linear(self.dropout(pooled)).float()
+        return Output(Ragged.one_per_row(self.scale(logits)), {"states": pooled})
 
     def decode(self, output: Output, batch: Batch) -> list[Prediction]:
         """One name, the names above one half, or the numbers, with their probabilities."""
         decode = {"classes": self._decode_class, "multilabel": self._decode_set}.get(self.labels.kind, _decode_value)
-        return [decode(record.id, row) for record, row in zip(batch.records, output.logits.values, strict=True)]
+        found = [decode(record.id, row) for record, row in zip(batch.records, output.logits.values, strict=True)]
+        states = output.extras.get("states")
+        if states is None:
+            return found
+        halves = states.detach().half().cpu().numpy()
+        return [replace(prediction, state=state) for prediction, state in zip(found, halves, strict=True)]
 
     def _decode_class(self, record_id: str, logits: Tensor) -> Prediction:
         probabilities = _numpy(logits.softmax(-1))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from labtune.catalog import Catalog, call_target, load_catalog
+from labtune.catalog import Catalog, call_target, load_catalog, resolve
 from labtune.data.dataset import load_records, sha256_of
 from labtune.data.labels import check_labels
 from labtune.device import precision_of
@@ -113,7 +114,7 @@ def load(run: str | Path, *, catalog: Catalog | None = None) -> Predictor:
 def predict_file(
     run: str | Path, file: str | Path, out: str | Path | None = None, *, coverage: float | None = None
 ) -> dict[str, Any]:
-    """Predict a file, labelled or not, to JSON lines in its order; several processes share every chunk.
+    """Predict a file, labelled or not, in its order; several processes share every chunk.
 
     Parameters
     ----------
@@ -122,7 +123,8 @@ def predict_file(
     file
         In any format that the task reads.
     out
-        File to write; ``FILE.predictions.jsonl`` beside the input by default.
+        File to write, JSON lines unless the task has a writer for its suffix; ``FILE.predictions.jsonl`` beside the
+        input by default.
     coverage
         Of the sets and intervals, if not the run's own; 0 makes none.
 
@@ -138,14 +140,18 @@ def predict_file(
             predictor = predictor.at(coverage)
         reader, options = predictor.parts.task.reader, predictor.settings.reader
         records = call_target(reader, Path(file), what="reader option", labelled=False, **options)
+        name = predictor.parts.task.writers.get(target.suffix.lower())
+        write = resolve(name) if name else write_lines
         began = time.perf_counter()
-        with _written_whole(target) as write:
-            count = 0
-            for prediction in predictor.stream(records):
-                write(json.dumps(prediction_json(prediction), ensure_ascii=False) + "\n")
-                count += 1
-            if not count:
+        predictions = _Counted(predictor.stream(records))
+        with _written_whole(target) as partial:
+            if partial is None:
+                deque(predictions, maxlen=0)
+            else:
+                write(predictions, Path(file), partial)
+            if not predictions.count:
                 raise DataError(f"{file}: no record found; give a file with at least one")
+    count = predictions.count
     seconds = time.perf_counter() - began
     return {"out": str(target), "records": count, "seconds": seconds, "records_per_second": count / max(seconds, 1e-9)}
 
@@ -174,18 +180,37 @@ def _as_records(inputs: Iterable[Any]) -> Sequence[Record]:
     ]
 
 
+class _Counted:
+    """Predictions as they come, and how many came."""
+
+    def __init__(self, predictions: Iterator[Prediction]) -> None:
+        self.predictions = predictions
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Prediction]:
+        for prediction in self.predictions:
+            self.count += 1
+            yield prediction
+
+
+def write_lines(predictions: Iterable[Prediction], file: Path, out: Path) -> None:
+    """Write JSON lines."""
+    with out.open("w", encoding="utf-8") as stream:
+        for prediction in predictions:
+            stream.write(json.dumps(prediction_json(prediction), ensure_ascii=False) + "\n")
+
+
 @contextmanager
-def _written_whole(target: Path) -> Iterator[Callable[[str], object]]:
-    """Write lines beside and rename, so that nobody sees half a file; only the first process writes."""
+def _written_whole(target: Path) -> Iterator[Path | None]:
+    """Give a path beside that is renamed, so that nobody sees half a file; only the first process has one to write."""
     if rank() != 0:
-        yield len
+        yield None
         return
     partial = target.with_name(f".{target.name}.partial")
     try:
-        with partial.open("w", encoding="utf-8") as stream:
-            yield stream.write
+        yield partial
         partial.replace(target)
     except OSError as error:
-        raise RunError(f"{target}: cannot write ({error.strerror})") from error
+        raise RunError(f"{target}: cannot write ({error.strerror or error})") from error
     finally:
         partial.unlink(missing_ok=True)

@@ -2,57 +2,69 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from labtune.catalog import call_target
-from labtune.deploy.predictor import load
-from labtune.errors import RunError
+from labtune.errors import DataError
+from labtune.specs import Prediction
+from labtune_expression.cells.hdf5 import needs_anndata
 
-CHUNK = 4096  # cells in memory at once
-COLUMNS = ("labtune_prediction", "labtune_confidence")
+UNKNOWN = "unknown"
+PREDICTION, BEST, CONFIDENCE = "labtune_prediction", "labtune_best_guess", "labtune_confidence"
 
 
-def annotate(run: str | Path, file: str | Path, out: str | Path) -> Path:
-    """Write a copy of an ``.h5ad`` file whose ``obs`` has the prediction and its confidence for every cell.
+def write(predictions: Iterable[Prediction], file: Path, out: Path) -> None:
+    """Write a copy of an ``.h5ad`` file whose ``obs`` has three columns more; all else stays as it is.
+
+    ``labtune_prediction`` is ``unknown`` where the model abstains, ``labtune_best_guess`` the likeliest class in any
+    case, and ``labtune_confidence`` its probability. The matrix is copied on disk and never read.
 
     Parameters
     ----------
-    run
-        Folder of a finished run of a task of this plugin.
+    predictions
+        One for each cell, in the order of the file.
     file
-        Cells, read with the run's reader options.
+        The cells.
     out
-        File to write; it must not exist.
-
-    Returns
-    -------
-    Path
-        The file written.
+        File to write.
 
     Raises
     ------
-    RunError
-        If ``out`` exists.
+    DataError
+        If ``file`` is no ``.h5ad`` file.
     """
-    import anndata
+    if file.suffix.lower() != ".h5ad":
+        raise DataError(f"{file}: predictions go into a copy of an .h5ad file, which this is not; give -o FILE.jsonl")
+    needs_anndata(file)
+    shutil.copyfile(file, out)
+    _add_columns(out, _columns(predictions))
+
+
+def _columns(predictions: Iterable[Prediction]) -> dict[str, Any]:
     import pandas as pd
 
-    target, partial = Path(out), Path(out).with_name(f".{Path(out).name}.partial")
-    if target.exists():
-        raise RunError(f"{target} exists; choose another file")
-    predictor = load(run)
-    reader = predictor.parts.task.reader
-    records = call_target(reader, Path(file), what="reader option", labelled=False, **predictor.settings.reader)
-    found = []
-    while chunk := list(islice(records, CHUNK)):
-        found += [(prediction.value, prediction.confidence) for prediction in predictor.stream(chunk)]
-    whole = anndata.read_h5ad(file, backed="r")
-    whole.obs[COLUMNS[0]] = pd.Categorical([value for value, _ in found])
-    whole.obs[COLUMNS[1]] = [confidence for _, confidence in found]
-    try:
-        whole.write_h5ad(partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    answers, guesses, confidences = [], [], []
+    for prediction in predictions:
+        answers.append(UNKNOWN if prediction.details.get("abstained") else str(prediction.value))
+        guesses.append(str(prediction.value))
+        confidences.append(prediction.confidence)
+    return {PREDICTION: pd.Categorical(answers), BEST: pd.Categorical(guesses), CONFIDENCE: confidences}
+
+
+def _add_columns(path: Path, columns: dict[str, Any]) -> None:
+    """Replace ``obs`` of a file by itself and the columns."""
+    import anndata
+    import h5py
+    from anndata.io import read_elem, write_elem
+
+    with h5py.File(path, "r+") as file:
+        if isinstance(file["obs"], h5py.Group):
+            obs = read_elem(file["obs"])
+            del file["obs"]
+            write_elem(file, "obs", obs.assign(**columns))
+            return
+    whole = anndata.read_h5ad(path)  # of anndata before 0.7, which kept obs in another form
+    whole.obs = whole.obs.assign(**columns)
+    whole.write_h5ad(path)

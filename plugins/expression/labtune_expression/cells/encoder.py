@@ -28,6 +28,8 @@ class FeatureEncoder(Encoder):
         Of the features, at most; 0 gives the layers the features themselves.
     hidden_share
         Share of the features that each training record lacks.
+    straight
+        Factor of the linear map, and so of how fast it learns; 0 leaves it out.
     width
         C, of both layers.
     dropout
@@ -42,6 +44,7 @@ class FeatureEncoder(Encoder):
         features: int = 3000,
         components: int = 50,
         hidden_share: float = 0.5,
+        straight: float = 0.1,
         width: int = 256,
         dropout: float = 0.5,
     ) -> None:
@@ -61,8 +64,10 @@ class FeatureEncoder(Encoder):
             nn.LayerNorm(width),
             nn.GELU(),
         )
-        self.straight = nn.Linear(features, width, bias=False)
-        nn.init.zeros_(self.straight.weight)
+        self.share = straight
+        self.straight = nn.Linear(features, width, bias=False) if straight else None
+        if self.straight is not None:
+            nn.init.zeros_(self.straight.weight)
 
     def fit(self, batch: Batch) -> None:
         """Learn the components of training features, unless the encoder has some already."""
@@ -80,7 +85,10 @@ class FeatureEncoder(Encoder):
         """Hidden states ``(B, C)``, one a record, of features ``(B, F)``."""
         given = nn.functional.dropout(self._given(inputs), self.hidden_share, self.training)
         seen = given @ self.loadings if self.loadings.shape[1] else given
-        return inputs["features"].with_values(self.layers(seen) + self.straight(given))
+        states = self.layers(seen)
+        if self.straight is not None:
+            states = states + self.share * self.straight(given)
+        return inputs["features"].with_values(states)
 
     def _given(self, inputs: Mapping[str, Ragged]) -> Tensor:
         given: Tensor = inputs["features"].values
