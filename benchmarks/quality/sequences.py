@@ -2,7 +2,7 @@
 
 Settings were chosen on validation data (``--tune``, which scores validation data only); the test data are scored once
 for each seed, which also chooses the split. Files of other origin are predicted by the model, and by the ridge
-regression, of the same training data. Every run is written when it is done.
+regression, of the same training data. Every run is written when it is done, and one that was stopped goes on.
 
     python benchmarks/quality/sequences.py yeast yeast_motifs plant_leaf utr3 --seeds 11 12 13
     python benchmarks/quality/sequences.py yeast --seeds 11 --tune epochs=20
@@ -11,6 +11,7 @@ regression, of the same training data. Every run is written when it is done.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
@@ -77,32 +78,32 @@ def main() -> None:
     parser.add_argument("cases", nargs="+", choices=CASES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
     parser.add_argument("--tune", nargs="*", metavar="KEY=VALUE", help="score these settings on validation data only")
+    parser.add_argument("--runs", type=Path, default=Path(tempfile.gettempdir()) / "labtune-sequences")
     arguments = parser.parse_args()
     for name in arguments.cases:
         for seed in arguments.seeds:
-            found = measure(name, seed, arguments.tune)
+            found = measure(name, seed, arguments.tune, arguments.runs)
             print(*(arguments.tune or []), json.dumps(found), flush=True)
             if arguments.tune is None:
                 keep(found)
 
 
-def measure(name: str, seed: int, tuned: list[str] | None) -> dict[str, Any]:
-    """Run one case with one seed."""
+def measure(name: str, seed: int, tuned: list[str] | None, runs: Path) -> dict[str, Any]:
+    """Run one case with one seed, or go on with it."""
     case, catalog = CASES[name], load_catalog()
     given = {**case.settings, "data": {"train": str(common.data(case.train))}, "seed": seed}
     settings = resolve_settings(catalog, TASK, given, tuned or [])
     part = "test" if tuned is None else "valid"
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        metrics = run_settings(settings, out, catalog=catalog).metrics
-        found = {"case": name, "seed": seed, "score": SCORE, "split": metrics["split"]}
-        found |= {"value": metrics[part][SCORE], "valid": metrics["valid"][SCORE]}
-        found |= {key: metrics["train"][key] for key in ("seconds", "epochs")}
-        found["records_per_second"] = metrics["predict"]["records_per_second"]
-        if tuned is None:
-            found["baseline"] = metrics["baseline"][SCORE]
-            for path in case.carried:
-                found["carried"] = carry(settings, out, common.data(path))
+    out = runs / f"{name}-{seed}-{hashlib.sha256(settings.to_toml().encode()).hexdigest()[:8]}"
+    metrics = run_settings(settings, out, catalog=catalog, resume=out.exists()).metrics
+    found = {"case": name, "seed": seed, "score": SCORE, "split": metrics["split"]}
+    found |= {"value": metrics[part][SCORE], "valid": metrics["valid"][SCORE]}
+    found |= {key: metrics["train"][key] for key in ("seconds", "epochs")}
+    found["records_per_second"] = metrics["predict"]["records_per_second"]
+    if tuned is None:
+        found["baseline"] = metrics["baseline"][SCORE]
+        for path in case.carried:
+            found["carried"] = carry(settings, out, common.data(path))
     return found
 
 
