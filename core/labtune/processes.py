@@ -20,13 +20,14 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from labtune.errors import TrainingError
+from labtune.memory import keep_freed_memory
 
 T = TypeVar("T")
 GRACE = 5.0  # seconds in which a launcher ends the other processes when one has failed
 
 
 def start(precision: str) -> Accelerator:
-    """Join the other processes of the run, if there are any, and choose a device.
+    """Join the other processes of the run, if there are any, choose a device, and keep memory that steps free.
 
     Parameters
     ----------
@@ -47,6 +48,7 @@ def start(precision: str) -> Accelerator:
     local, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if 0 < devices <= local:
         raise TrainingError(f"this machine has {devices} GPUs: start as many processes, not {local + 1} or more")
+    keep_freed_memory()
     AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     accelerator = Accelerator(
         cpu=wanted > 1 and not devices,  # else accelerate starts alone
