@@ -32,7 +32,6 @@ PARTNERS = 20  # most surprising partners of a sequence that are aligned
 VARIANT = 0.8  # identity, letter by letter, from which two sequences of one length need no alignment
 NEAREST = 3  # training sequences with the most words in common that are aligned
 BANDS = ((0.95, "95 % or more"), (0.5, "50 to 95 %"), (0.3, "30 to 50 %"), (0.0, "below 30 %"))
-COVERAGE = 0.5  # share of the shorter sequence that MMseqs2 must align
 
 
 class IdentityBands:
@@ -153,7 +152,12 @@ def _by_mmseqs(program: str, sequences: Sequence[str], threshold: float) -> set[
     with tempfile.TemporaryDirectory() as folder:
         fasta, found = Path(folder) / "all.fasta", Path(folder) / "found.tsv"
         fasta.write_text("".join(f">{row}\n{sequence}\n" for row, sequence in enumerate(sequences)))
-        options = ["--min-seq-id", f"{threshold}", "--seq-id-mode", "1", "-c", f"{COVERAGE}", "--cov-mode", "5"]
+        options = [
+            "--min-seq-id",
+            f"{threshold}",
+            "--seq-id-mode",
+            "1",
+        ]  # over the shorter sequence, also of a fragment
         command = [program, "easy-search", fasta, fasta, found, f"{folder}/work", *options]
         outcome = subprocess.run(
             [*command, "-s", "7.5", "--format-output", "query,target"], capture_output=True, text=True, check=False

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import shutil
+from dataclasses import replace
 
 import pytest
 
 from labtune.data.splitting import split_records
+from labtune.errors import DataError
 from labtune.specs import Record
 from labtune_protein.identity import bands, identity, similarity
 
@@ -38,11 +41,36 @@ def test_identity_by_hand():
     assert identity("MKTAYIAKQRQISFVKSHFSRQ", "MKTAYIAKQRQ") == 1  # of the shorter one
 
 
+@pytest.fixture(params=["built-in", "mmseqs"])
+def search(request, monkeypatch):
+    """Both ways to find homologues; MMseqs2 is Debian's package mmseqs2."""
+    if request.param == "built-in":
+        monkeypatch.setattr("labtune_protein.identity.shutil.which", lambda name: None)
+    elif shutil.which("mmseqs") is None:
+        pytest.skip("mmseqs is not installed")
+
+
 @pytest.mark.parametrize("kept", [0.9, 0.6, 0.45])
-def test_planted_homologues_are_found(kept):
+def test_planted_homologues_are_found(kept, search):
     records = planted(kept)
     found = set(similarity(records, 0.3))
     assert found == {(2 * number, 2 * number + 1) for number in range(len(records) // 2)}
+
+
+def test_planted_fragments_are_found(search):
+    records = planted(0.7)
+    fragments = [replace(record, input=record.input[: len(record.input) // 3]) for record in records[1::2]]
+    pairs = [record for pair in zip(records[::2], fragments, strict=True) for record in pair]
+    assert {(2 * number, 2 * number + 1) for number in range(len(fragments))} == set(similarity(pairs, 0.3))
+
+
+def test_a_search_that_fails_is_told(tmp_path, monkeypatch):
+    program = tmp_path / "mmseqs"
+    program.write_text("#!/bin/sh\necho no memory >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(DataError, match=r"mmseqs failed.*no memory"):
+        similarity(planted(0.9, families=2), 0.3)
 
 
 def test_bands_to_the_nearest_training_sequence():

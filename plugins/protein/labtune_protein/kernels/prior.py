@@ -83,10 +83,9 @@ class KernelPrior(nn.Module):
 
     def _recall(self, sequences: Sequence[str]) -> list[np.ndarray]:
         held_out = self.held_out if self.training else {}
-        asked = [sequence for sequence in dict.fromkeys(sequences) if sequence not in self.told | held_out]
         if len(self.told) > KEPT:
             self.told.clear()
-            asked = [sequence for sequence in dict.fromkeys(sequences) if sequence not in held_out]
+        asked = [one for one in dict.fromkeys(sequences) if one not in held_out and one not in self.told]
         for start in range(0, len(asked), BLOCK):
             some = asked[start : start + BLOCK]
             self.told.update(zip(some, self._predict(some), strict=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -49,7 +51,7 @@ class PairHead(nn.Module):
         maps: int = 16,
         channels: int = 32,
         along: int = 96,
-        dilations: tuple[int, ...] | list[int] = (1, 2, 4, 1, 2, 4),
+        dilations: Sequence[int] = (1, 2, 4, 1),
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
