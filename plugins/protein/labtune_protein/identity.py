@@ -152,15 +152,11 @@ def _by_mmseqs(program: str, sequences: Sequence[str], threshold: float) -> set[
     with tempfile.TemporaryDirectory() as folder:
         fasta, found = Path(folder) / "all.fasta", Path(folder) / "found.tsv"
         fasta.write_text("".join(f">{row}\n{sequence}\n" for row, sequence in enumerate(sequences)))
-        options = [
-            "--min-seq-id",
-            f"{threshold}",
-            "--seq-id-mode",
-            "1",
-        ]  # over the shorter sequence, also of a fragment
+        # Identity is over the shorter sequence, so that a fragment counts as well.
+        options = ["--min-seq-id", f"{threshold}", "--seq-id-mode", "1", "-s", "7.5"]
         command = [program, "easy-search", fasta, fasta, found, f"{folder}/work", *options]
         outcome = subprocess.run(
-            [*command, "-s", "7.5", "--format-output", "query,target"], capture_output=True, text=True, check=False
+            [*command, "--format-output", "query,target"], capture_output=True, text=True, check=False
         )
         if outcome.returncode:
             raise DataError(f"mmseqs failed: {outcome.stderr.strip().splitlines()[-1:] or outcome.returncode}")

@@ -13,6 +13,7 @@ from labtune.errors import DataError
 from labtune.specs import Record
 from labtune_protein.identity import bands, identity, similarity
 
+MMSEQS = shutil.which("mmseqs")
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 
 
@@ -41,34 +42,46 @@ def test_identity_by_hand():
     assert identity("MKTAYIAKQRQISFVKSHFSRQ", "MKTAYIAKQRQ") == 1  # of the shorter one
 
 
-@pytest.fixture(params=["built-in", "mmseqs"])
-def search(request, monkeypatch):
-    """Both ways to find homologues; MMseqs2 is Debian's package mmseqs2."""
-    if request.param == "built-in":
-        monkeypatch.setattr("labtune_protein.identity.shutil.which", lambda name: None)
-    elif shutil.which("mmseqs") is None:
-        pytest.skip("mmseqs is not installed")
+@pytest.fixture(autouse=True)
+def built_in(monkeypatch):
+    """Search without MMseqs2, which starts slowly; one test puts it back."""
+    monkeypatch.setattr("labtune_protein.identity.shutil.which", lambda name: None)
 
 
 @pytest.mark.parametrize("kept", [0.9, 0.6, 0.45])
-def test_planted_homologues_are_found(kept, search):
+def test_planted_homologues_are_found(kept):
     records = planted(kept)
     found = set(similarity(records, 0.3))
     assert found == {(2 * number, 2 * number + 1) for number in range(len(records) // 2)}
 
 
-def test_planted_fragments_are_found(search):
-    records = planted(0.7)
-    fragments = [replace(record, input=record.input[: len(record.input) // 3]) for record in records[1::2]]
-    pairs = [record for pair in zip(records[::2], fragments, strict=True) for record in pair]
-    assert {(2 * number, 2 * number + 1) for number in range(len(fragments))} == set(similarity(pairs, 0.3))
+def fragments(kept):
+    """Every second record is a third of a homologue of the one before it."""
+    records = planted(kept)
+    parts = [replace(record, input=record.input[: len(record.input) // 3]) for record in records[1::2]]
+    return [record for pair in zip(records[::2], parts, strict=True) for record in pair]
+
+
+def test_planted_fragments_are_found():
+    records = fragments(0.7)
+    assert set(similarity(records, 0.3)) == {(2 * number, 2 * number + 1) for number in range(len(records) // 2)}
+
+
+@pytest.mark.skipif(MMSEQS is None, reason="mmseqs is not installed (Debian's package mmseqs2)")
+def test_mmseqs_finds_planted_homologues_and_fragments(monkeypatch):
+    monkeypatch.setattr("labtune_protein.identity.shutil.which", lambda name: MMSEQS)
+    records = [*planted(0.45), *fragments(0.7)]
+    alike = {tuple(sorted(pair)) for pair in similarity(records, 0.3)}
+    assert {(2 * number, 2 * number + 1) for number in range(len(records) // 2)} <= alike
+    founder = [record.id.split("-")[0] for record in records]
+    assert all(founder[one] == founder[other] for one, other in alike)
 
 
 def test_a_search_that_fails_is_told(tmp_path, monkeypatch):
     program = tmp_path / "mmseqs"
     program.write_text("#!/bin/sh\necho no memory >&2\nexit 1\n")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("labtune_protein.identity.shutil.which", lambda name: str(program))
     with pytest.raises(DataError, match=r"mmseqs failed.*no memory"):
         similarity(planted(0.9, families=2), 0.3)
 
