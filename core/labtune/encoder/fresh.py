@@ -13,26 +13,30 @@ from transformers import AutoConfig
 from labtune.catalog import Catalog
 from labtune.encoder.base import Encoder
 from labtune.encoder.hub import HubEncoder, quiet
-from labtune.encoder.loading import encoder_folder
+from labtune.encoder.loading import builds_network, encoder_folder, load_encoder
 from labtune.encoder.reading import blank_model, read_tokenizer
 from labtune.encoder.safety import check_configs
 from labtune.errors import EncoderError, SettingsError, nearest
 
 
-def fresh_encoder(name: str, catalog: Catalog, *, config: Mapping[str, Any], seed: int) -> HubEncoder:
+def fresh_encoder(
+    name: str, catalog: Catalog, *, config: Mapping[str, Any], seed: int, dropout: float | None = None
+) -> Encoder:
     """Build an encoder with new weights; the global random state is left as it was.
 
     Parameters
     ----------
     name
         Whose architecture and vocabulary: a component that names a folder, a folder or a hub id, with or without
-        weights.
+        weights. Or a component that builds a network, whose vocabulary may still have to be learned.
     catalog
         What is installed.
     config
-        Entries of its configuration to replace.
+        Entries of its configuration to replace; options of a component.
     seed
         Decides the weights.
+    dropout
+        Of the hidden states of a component's network.
 
     Raises
     ------
@@ -41,6 +45,10 @@ def fresh_encoder(name: str, catalog: Catalog, *, config: Mapping[str, Any], see
     SettingsError
         If the configuration has no such entry, or the architecture refuses a value.
     """
+    if builds_network(name, catalog):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return load_encoder(name, catalog, dropout=dropout, options=config)
     folder = encoder_folder(name, catalog)
     check_configs(folder, name)
     with quiet(), torch.random.fork_rng(devices=[]):
@@ -53,12 +61,12 @@ def fresh_encoder(name: str, catalog: Catalog, *, config: Mapping[str, Any], see
 
 
 def token_embeddings(encoder: Encoder) -> nn.Embedding:
-    """Return the token embeddings of a Hugging Face encoder; raises EncoderError for another kind."""
-    if not isinstance(encoder, HubEncoder):
+    """Return the token embeddings of an encoder; raises EncoderError when it has none."""
+    table = encoder.model.get_input_embeddings() if isinstance(encoder, HubEncoder) else encoder.embeddings
+    if not isinstance(table, nn.Embedding):
         raise EncoderError(
             "pre-training needs an encoder of tokens; networks on features have no embeddings to predict"
         )
-    table: nn.Embedding = encoder.model.get_input_embeddings()
     return table
 
 

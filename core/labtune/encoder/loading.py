@@ -66,6 +66,11 @@ def load_encoder(
     return read_encoder(_folder(str(source), name, catalog, chosen.revision), name, chosen)
 
 
+def builds_network(name: str, catalog: Catalog) -> bool:
+    """Say whether a name is a component that builds its network, rather than naming a model's files."""
+    return name in catalog.components["encoders"] and isinstance(catalog.build("encoders", name), nn.Module)
+
+
 def encoder_folder(name: str, catalog: Catalog, *, revision: str | None = None, weights: bool = True) -> Path:
     """Return the folder that an encoder's name stands for; raises EncoderError when it stands for a built network.
 

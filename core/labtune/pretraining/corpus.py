@@ -232,7 +232,12 @@ def _chunks(files: Iterable[Iterable[Record]]) -> Iterator[Sequence[Record]]:
 def _frame(batch: Batch) -> tuple[list[int], list[int]]:
     """Ids of the special tokens at both ends of the first record."""
     if "input_ids" not in batch.inputs:
-        raise DataError("pre-training needs tokens, but this task's tokenizer makes features; choose another task")
+        raise DataError("pre-training needs tokens, but this task's tokenizer makes features; choose another tokenizer")
+    further = set(batch.inputs) - {"input_ids", "token_type_ids"}
+    if further:
+        raise DataError(
+            f"pre-training reads tokens alone, but this tokenizer gives {min(further)} too; set tokenizer.name"
+        )
     first: list[int] = batch.inputs["input_ids"][0].tolist()
     return first[: batch.prefix], first[len(first) - batch.suffix :]
 

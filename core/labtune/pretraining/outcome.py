@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from labtune.encoder.base import Encoder
 from labtune.encoder.hub import HubEncoder
 from labtune.errors import DataError, RunError
 from labtune.folder import write_json
@@ -133,8 +134,8 @@ def perplexity(model: MaskedLanguageModel, batches: Iterable[Masked]) -> dict[st
     return {**found, "pair_accuracy": guessed / pairs} if pairs else found
 
 
-def write_encoder(encoder: HubEncoder, head: MaskedLanguageHead, folder: Path, storage: str) -> None:
-    """Write the encoder as Hugging Face folder, and its head beside it.
+def write_encoder(encoder: Encoder, head: MaskedLanguageHead, folder: Path, storage: str) -> None:
+    """Write the encoder as it saves itself, a Hugging Face model as such a folder; and its head beside it.
 
     Parameters
     ----------
@@ -152,10 +153,14 @@ def write_encoder(encoder: HubEncoder, head: MaskedLanguageHead, folder: Path, s
     if storage == "float32":
         return
     for path in folder.glob("*.safetensors"):
-        tensors = {name: tensor.to(torch.bfloat16) for name, tensor in load_file(path).items()}
-        save_file(tensors, path, metadata={"format": "pt"})
-    config = json.loads((folder / "config.json").read_text())
-    write_json(folder / "config.json", {**config, "dtype": "float32"})
+        halved = {
+            name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
+            for name, tensor in load_file(path).items()
+        }
+        save_file(halved, path, metadata={"format": "pt"})
+    if isinstance(encoder, HubEncoder):
+        config = json.loads((folder / "config.json").read_text())
+        write_json(folder / "config.json", {**config, "dtype": "float32"})
 
 
 def load_head(head: MaskedLanguageHead, folder: Path) -> None:

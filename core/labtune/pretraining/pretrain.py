@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from accelerate import Accelerator
 from labtune.catalog import Catalog, call_target
 from labtune.data.batching import stable_seed
 from labtune.device import peak_memory_mb, precision_of
+from labtune.encoder.base import Encoder
 from labtune.encoder.fresh import fresh_encoder, token_embeddings
 from labtune.encoder.hub import HubEncoder
-from labtune.encoder.loading import encoder_folder, load_encoder
-from labtune.errors import EncoderError, SettingsError, TrainingError
+from labtune.encoder.loading import builds_network, encoder_folder, load_encoder
+from labtune.errors import DataError, EncoderError, SettingsError, TrainingError
 from labtune.folder import write_json
 from labtune.pretraining.corpus import Corpus, build_corpus, open_corpus
 from labtune.pretraining.masking import Masked, Masking
@@ -33,13 +35,14 @@ from labtune.pretraining.outcome import PretrainFolder, load_head, perplexity, w
 from labtune.pretraining.settings import PretrainSettings
 from labtune.processes import start
 from labtune.provenance import provenance
-from labtune.specs import Labels
+from labtune.specs import Labels, Record
 from labtune.training.checkpoints import Progress, load_checkpoint, restore_optimizer, save_checkpoint
 from labtune.training.interrupts import StopRequest
 from labtune.training.journal import Journal
 from labtune.training.steps import seed_step
 
 VALID_TOKENS = 1 << 15  # held-out tokens, always the same ones under the same masks
+LEARNED_FROM = 20_000  # records that a vocabulary is learned from, where the encoder brings none
 BETAS = (0.9, 0.98)  # as RoBERTa: steadier than 0.999 where the loss falls fast
 
 
@@ -86,7 +89,7 @@ def _train(
     settings: PretrainSettings,
     files: Sequence[Path],
     folder: PretrainFolder,
-    encoder: HubEncoder,
+    encoder: Encoder,
     catalog: Catalog,
     *,
     resume: bool,
@@ -115,9 +118,10 @@ def _train(
     return Pretraining(folder.path, metrics)
 
 
-def _model(settings: PretrainSettings, encoder: HubEncoder, catalog: Catalog) -> MaskedLanguageModel:
+def _model(settings: PretrainSettings, encoder: Encoder, catalog: Catalog) -> MaskedLanguageModel:
     """Put a head on the encoder: that of an earlier pre-training if there is one."""
-    if settings.pairs != "none" and getattr(encoder.model.config, "type_vocab_size", 0) < 2:
+    config = encoder.model.config if isinstance(encoder, HubEncoder) else None
+    if settings.pairs != "none" and getattr(config, "type_vocab_size", 0) < 2:
         raise SettingsError(f"encoder {settings.encoder!r} has no segment embeddings: leave pairs at none")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stable_seed("head", settings.seed))
@@ -127,35 +131,57 @@ def _model(settings: PretrainSettings, encoder: HubEncoder, catalog: Catalog) ->
     return model
 
 
-def _encoder(settings: PretrainSettings, catalog: Catalog) -> HubEncoder:
+def _encoder(settings: PretrainSettings, catalog: Catalog) -> Encoder:
     if settings.weights == "fresh":
         seed = stable_seed("encoder", settings.seed)
-        encoder = fresh_encoder(settings.encoder, catalog, config=settings.config, seed=seed)
+        encoder = fresh_encoder(settings.encoder, catalog, config=settings.config, seed=seed, dropout=settings.dropout)
+    elif builds_network(settings.encoder, catalog):
+        raise EncoderError(f"encoder {settings.encoder!r} has no trained weights to go on with: add --weights fresh")
     else:
-        loaded = load_encoder(settings.encoder, catalog, dropout=settings.dropout)
-        if not isinstance(loaded, HubEncoder):
-            raise EncoderError(f"encoder {settings.encoder!r} is no network on tokens; choose another")
-        encoder = loaded
-    if encoder.tokenizer is None or encoder.tokenizer.mask_token_id is None:
+        encoder = load_encoder(settings.encoder, catalog, dropout=settings.dropout)
+    token_embeddings(encoder)
+    if encoder.tokenizer is not None and encoder.tokenizer.mask_token_id is None:
         raise EncoderError(f"the vocabulary of encoder {settings.encoder!r} has no mask token; choose another")
+    if encoder.tokenizer is None and isinstance(encoder, HubEncoder):
+        raise EncoderError(f"encoder {settings.encoder!r} has no vocabulary; choose another")
     return encoder
 
 
 def _corpus(
-    settings: PretrainSettings, files: Sequence[Path], folder: PretrainFolder, catalog: Catalog, encoder: HubEncoder
+    settings: PretrainSettings, files: Sequence[Path], folder: PretrainFolder, catalog: Catalog, encoder: Encoder
 ) -> dict[str, Any]:
+    """Tokenise the files, with a vocabulary that is learned first if the encoder brings none."""
     task = catalog.task(settings.task)
     options = {**task.options.get("reader", {}), **settings.reader}
     read = partial(call_target, task.reader, what="reader option", labelled=False, **options)
     chosen = {**task.options.get("tokenizer", {}), **settings.tokenizer}
     name = chosen.pop("name", task.tokenizer)
     tokenizer = catalog.build("tokenizers", name, encoder.tokenizer, Labels(kind="classes"), **chosen)
+    if encoder.tokenizer is None:
+        encoder.tokenizer = _learned_vocabulary(tokenizer, chain.from_iterable(map(read, files)), settings.seed)
     return build_corpus(
         folder.corpus, {path: read(path) for path in files}, tokenizer, len(encoder.tokenizer), settings.valid_share
     )
 
 
-def _masking(settings: PretrainSettings, encoder: HubEncoder, facts: dict[str, Any]) -> Masking:
+def _learned_vocabulary(tokenizer: Any, records: Iterator[Record], seed: int) -> Any:
+    """Let a tokenizer learn its vocabulary from records drawn at random from all (algorithm R, Vitter 1985)."""
+    learn: Any = getattr(tokenizer, "fit", None)
+    if learn is None:
+        raise SettingsError("neither the encoder nor the tokenizer has a vocabulary; choose another encoder")
+    rng, kept = np.random.default_rng(stable_seed("vocabulary", seed)), list(islice(records, LEARNED_FROM))
+    for number, record in enumerate(records, start=len(kept) + 1):
+        place = int(rng.integers(number))
+        if place < len(kept):
+            kept[place] = record
+    learn(kept)
+    vocabulary: Any = getattr(tokenizer, "vocabulary", None)
+    if vocabulary is None:
+        raise DataError("pre-training needs tokens, but this task's tokenizer makes features; choose another tokenizer")
+    return vocabulary
+
+
+def _masking(settings: PretrainSettings, encoder: Encoder, facts: dict[str, Any]) -> Masking:
     special = set(encoder.tokenizer.all_special_ids)
     content = sorted(int(token) for token in facts["train"]["counts"] if int(token) not in special)
     spans = settings.masking == "span"

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
 DENSE_CELLS = 1024  # of a block of a dense matrix
-BLOCK_BYTES = 1 << 27  # of a block of a sparse matrix, about
+BLOCK_BYTES = 1 << 25  # of a block of a sparse matrix, about
 ENTRY_BYTES = 12  # value, column and what a sort of them needs
 PIECES, PIECE = 16, 32  # of the cells that stand for all
 
