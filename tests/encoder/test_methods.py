@@ -15,7 +15,7 @@ from transformers import AutoModel
 
 from labtune.catalog import load_catalog
 from labtune.encoder.base import Encoder
-from labtune.encoder.bits import restore
+from labtune.encoder.bits import Linear4, restore
 from labtune.encoder.methods import METHODS, method_of
 from labtune.encoder.methods.rates import learning_rates
 from labtune.encoder.tuned import build_encoder, load_trained, save_trained
@@ -173,6 +173,23 @@ def test_learns_what_it_should_and_comes_back_the_same(
 def test_a_fresh_method_leaves_the_function_alone(settings_of: Callable[..., Settings], method: str, bits: int) -> None:
     plain = hidden(build(settings_of("bert", "head", bits)))
     torch.testing.assert_close(hidden(build(settings_of("bert", method, bits))), plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["lora", "dora", "ia3"])
+def test_building_unpacks_each_weight_once(
+    settings_of: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """peft looks at weights again and again, and unpacking those of a large encoder takes minutes."""
+    unpacked = []
+    plain = Linear4.unpack
+
+    def count(self: Linear4, dtype: torch.dtype) -> Tensor:
+        unpacked.append(self)
+        return plain(self, dtype)
+
+    monkeypatch.setattr(Linear4, "unpack", count)
+    build(settings_of("bert", method, 4))
+    assert len(unpacked) == len(set(unpacked)) == LINEARS["bert"] * LAYERS
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -8,6 +8,9 @@ the CPU, so that the stored numbers do not depend on the device.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, ClassVar
 
@@ -45,7 +48,13 @@ class StoredLinear(nn.Linear):
     @property
     def weight(self) -> Tensor:  # type: ignore[override]  # a parameter there, computed here
         """The unpacked weight in float32, ``(out, in)``."""
-        return self.unpack(torch.float32)
+        kept = _KEPT.get()
+        if kept is None:
+            return self.unpack(torch.float32)
+        if self not in kept:
+            kept.clear()
+            kept[self] = self.unpack(torch.float32)
+        return kept[self]
 
     def pack(self, weight: Tensor) -> tuple[Tensor, ...]:
         """Tensors that hold a weight, as many as ``parts`` has names."""
@@ -143,7 +152,23 @@ class Embedding16(nn.Embedding):
         return super().forward(ids).float()
 
 
+# The weight that was looked at last, where it is kept.
+_KEPT: ContextVar[dict[StoredLinear, Tensor] | None] = ContextVar("kept", default=None)
+
 STORED: dict[int, type[StoredLinear]] = {16: Linear16, 8: Linear8, 4: Linear4}
+
+
+@contextmanager
+def keep_last_weight() -> Iterator[None]:
+    """Within this, a weight that is looked at many times in a row is unpacked once; nothing may change it meanwhile.
+
+    peft looks at the weight of every layer some twenty times while it builds an adapter, mostly to see its type.
+    """
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
 
 
 def store(encoder: Encoder, bits: int) -> None:

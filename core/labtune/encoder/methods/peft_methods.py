@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from labtune.encoder.base import Encoder
+from labtune.encoder.bits import keep_last_weight
 from labtune.encoder.extras import require
 from labtune.encoder.methods.base import Method, check, is_number, is_whole_number, read_file, write_tensors
 from labtune.encoder.structure import block_linears, block_names, last_of_mlp, network
@@ -32,7 +33,8 @@ class PeftMethod(Method):
     def extend(self, encoder: Encoder) -> None:
         """Put peft's layers around the linear layers of the blocks."""
         peft = require("peft", "peft", f"method {self.name!r}")
-        peft.inject_adapter_in_model(self.config(encoder), network(encoder))
+        with keep_last_weight():
+            peft.inject_adapter_in_model(self.config(encoder), network(encoder))
 
     def save(self, encoder: Encoder, folder: Path, base: str) -> None:
         """Write a folder that ``peft.PeftModel.from_pretrained`` opens on the base model."""
