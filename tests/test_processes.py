@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from labtune.data.dataset import sha256_of
-from labtune.errors import TrainingError
+from labtune.errors import SettingsError, TrainingError
 from labtune.pipeline import run
 from labtune.processes import anyone, from_first, gathered, start
 
@@ -155,6 +158,29 @@ def test_frozen_trunk_in_two_processes(both, tmp_path):
     alone = run(TASK, out=tmp_path / "one", **OPTIONS, method="head")
     for left, right in zip(steps_of(alone.folder), steps_of(tmp_path / "two"), strict=True):
         assert right["loss"] == pytest.approx(left["loss"], abs=1e-4)
+
+
+def test_weights_that_are_shared_out_learn_the_same(both, pair, tmp_path):
+    """FSDP2 beside data-parallel training; checkpoints and model hold whole tensors, and resuming repeats the steps."""
+    out = tmp_path / "run"
+    assert wait(both(out, shard=True, checkpoint_every=1)) == [0, 0]
+    for left, right in zip(steps_of(pair), steps_of(out), strict=True):
+        assert right["loss"] == pytest.approx(left["loss"], abs=1e-5)
+    left, right = (load_file(next(folder.glob("model/encoder/*.safetensors"))) for folder in (pair, out))
+    assert {name: tensor.shape for name, tensor in left.items()} == {name: t.shape for name, t in right.items()}
+    for name, tensor in left.items():
+        torch.testing.assert_close(right[name], tensor, atol=1e-4, rtol=1e-3)
+    before = model_of(out)
+    shutil.rmtree(sorted((out / "checkpoints").glob("step-*"))[-1])
+    (out / "metrics.json").unlink()
+    assert wait(both(out, resume=True, shard=True, checkpoint_every=1)) == [0, 0]
+    assert model_of(out) == before
+
+
+def test_one_process_has_nobody_to_share_with(tmp_path):
+    with pytest.raises(SettingsError, match="shard shares weights out among processes: add --processes 2"):
+        run(TASK, out=tmp_path / "run", shard=True, **OPTIONS)
+    assert not (tmp_path / "run").exists()
 
 
 def test_alone_everything_answers_at_once():

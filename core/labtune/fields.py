@@ -48,6 +48,17 @@ def choice(default: Any, *others: Any) -> Any:
     return _field(default, f"one of {', '.join(map(str, choices))}", read)
 
 
+def switch() -> Any:
+    """Accept true or false; it is false by default."""
+
+    def read(value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+
+    return _field(False, "true or false", read)
+
+
 def whole(default: int, *, low: int = 0) -> Any:
     """Accept an integer of at least ``low``."""
 

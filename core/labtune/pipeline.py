@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from accelerate import Accelerator
 
 from labtune.catalog import Catalog, load_catalog
 from labtune.data.splits import Splits, load_splits
-from labtune.device import peak_memory_mb, precision_of
+from labtune.device import forget_peak_memory, peak_memory_mb, precision_of
 from labtune.encoder.bits import count_parameters
 from labtune.encoder.methods.rates import learning_rates
 from labtune.evaluation.auditing import audit_records, audit_sections, load_audit, save_audit, warnings_of
@@ -37,6 +37,7 @@ from labtune.training.checkpoints import Progress
 from labtune.training.frozen import embedded, is_frozen
 from labtune.training.interrupts import Interrupted, how_to_go_on
 from labtune.training.loop import fit
+from labtune.training.sharding import sharded
 from labtune.training.training import Training, Watch
 
 
@@ -143,8 +144,16 @@ def train(
         log=folder.log,
         watch=watch,
     )
-    with embedded(training, accelerator) if is_frozen(parts.model) else nullcontext(training) as ready:
+    forget_peak_memory()  # what loading needed is another matter
+    with _arranged(training, accelerator) as ready:
         return fit(ready, accelerator, resume=resume)
+
+
+def _arranged(training: Training, accelerator: Accelerator) -> AbstractContextManager[Training]:
+    """Choose how the model is held while it learns."""
+    if is_frozen(training.model):
+        return embedded(training, accelerator)
+    return sharded(training, accelerator) if training.settings.shard else nullcontext(training)
 
 
 def _begin(
@@ -265,7 +274,15 @@ def _data_facts(part: str, splits: Splits, parts: Parts, data: Batch) -> dict[st
     limit = parts.model.encoder.limit
     windowed = int((data.tokens.lengths > limit).sum()) if limit else 0
     facts = {"records": len(data), "file": str(splits.files[part]), "sha256": splits.sha256[part]}
-    return {**facts, "tokens": len(data.tokens.values), "truncated": 0, "windowed": windowed, "dropped": 0}
+    groups = len({record.group for record in data.records} - {None})
+    return {
+        **facts,
+        "groups": groups,
+        "tokens": len(data.tokens.values),
+        "truncated": 0,
+        "windowed": windowed,
+        "dropped": splits.dropped.get(part, 0),
+    }
 
 
 def _write(folder: RunFolder, settings: Settings, parts: Parts, found: Evaluation, metrics: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from labtune.errors import RunError, SettingsError
 from labtune.folder import RunFolder
 from labtune.settings import FIELDS, Settings, resolve_settings
 
-FREE = ("batch_tokens",)  # how a step is cut in batches; memory may call for another
+FREE = ("batch_tokens", "shard", "tracker")  # of no consequence for what is learned from what; memory may call for it
 
 
 def choose_settings(

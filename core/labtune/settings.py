@@ -13,7 +13,7 @@ import tomli_w
 
 from labtune.catalog import Catalog
 from labtune.errors import SettingsError, nearest
-from labtune.fields import auto, choice, number, shares, table, text, texts, whole
+from labtune.fields import auto, choice, number, shares, switch, table, text, texts, whole
 from labtune.specs import Task
 
 METHODS = ("full", "lora", "dora", "ia3", "adapter", "prompt", "bitfit", "head")
@@ -62,6 +62,10 @@ class Settings:
         Of the arithmetic; ``auto`` takes bfloat16 where the accelerator has it.
     patience
         Epochs without a better validation score before stopping; 0 never stops early.
+    shard
+        Whether processes share out weights, gradients and the optimiser's state, where each would hold all of them.
+    tracker
+        What else is told the course of training; ``none`` leaves it at the run folder.
     checkpoint_every
         Steps; 0 writes a checkpoint after every epoch.
     coverage
@@ -101,6 +105,8 @@ class Settings:
     dropout: float = number(0.1, below=1)
     precision: str = choice("auto", "float32", "bfloat16")
     patience: int = whole(0)
+    shard: bool = switch()
+    tracker: str = choice("none", "tensorboard", "wandb", "mlflow")
     checkpoint_every: int = whole(0)
     coverage: float = number(0.9, below=1)
     audit: str = choice("full", "quick", "off")
@@ -258,6 +264,7 @@ def _merge(layers: Sequence[Layer]) -> Settings:
         )
     settings = Settings(**merged)
     _check_bits(settings)
+    _check_shard(settings)
     return settings
 
 
@@ -275,6 +282,18 @@ def _check_bits(settings: Settings) -> None:
     else:
         clash, way = "and method 'full' freezes none", "32 bits"
     raise SettingsError(f"{settings.bits} bits store frozen weights, {clash}: choose method 'lora', or {way}")
+
+
+def _check_shard(settings: Settings) -> None:
+    """Refuse to share out what cannot be."""
+    if not settings.shard:
+        return
+    if settings.bits != 32:
+        raise SettingsError(f"shard shares out weights of 32 bits, not of {settings.bits}: leave one of the two out")
+    if settings.method == "head":
+        raise SettingsError("shard shares out what learns, and with method 'head' the encoder does not: leave it out")
+    if settings.optimizer == "adamw8bit":
+        raise SettingsError("shard does not go with optimizer 'adamw8bit': choose 'adamw' or 'sgd'")
 
 
 def read_setting(key: str, layer: Layer, known: Mapping[str, Field[Any]] = FIELDS) -> Any:

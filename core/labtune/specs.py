@@ -78,7 +78,8 @@ class Task:
     name, summary
         ``"ner.conll2003"`` and one sentence.
     reader
-        ``"module:attribute"`` of a function ``read(path, *, labelled, **options)`` that yields records.
+        ``"module:attribute"`` of a function ``read(path, *, labelled, **options)`` that yields records; where it
+        leaves a labelled one out, a :class:`Skipped` in its place.
     tokenizer, head, loss
         Component names, the plugin's own or another's.
     metrics
@@ -174,6 +175,22 @@ class Record:
     target: Any = None
     group: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What a reader yields in the place of a labelled record that it leaves out, so that none is lost silently.
+
+    Parameters
+    ----------
+    reason
+        In words that follow a number of records, such as ``"without a label"``.
+    source
+        ``"file:line"``.
+    """
+
+    reason: str
     source: str = ""
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from labtune.data.dataset import load_records, sha256_of
 from labtune.errors import DataError, SettingsError
-from labtune.specs import Labels, Task
+from labtune.specs import Labels, Record, Skipped, Task
 
 
 def task(kind="classes", **options):
@@ -30,6 +30,22 @@ def test_targets_are_typed_and_options_of_the_task_used(tmp_path):
     assert (record.input, record.target) == ("AC", 1.5)
     (record,) = load_records(task("values", input="seq"), path, options={"input": "label", "target": "label"})
     assert record.input == "1.5"
+
+
+def test_what_a_reader_leaves_out_is_counted(tmp_path, caplog, monkeypatch):
+    def read(path, *, labelled):
+        yield Record("a", "AC", "x", source=f"{path}:1")
+        yield Skipped("without a label", f"{path}:2")
+        yield Skipped("without a label", f"{path}:3")
+        yield Skipped("that repeat another", f"{path}:4")
+
+    monkeypatch.setattr("labtune.data.reading.read_table", read)
+    skipped = []
+    (record,) = load_records(task(), tmp_path / "a", skipped=skipped)
+    assert record.id == "a"
+    assert [item.source.rpartition(":")[2] for item in skipped] == ["2", "3", "4"]
+    assert f"{tmp_path / 'a'}: left out 2 records without a label" in caplog.text
+    assert f"{tmp_path / 'a'}: left out 1 records that repeat another" in caplog.text
 
 
 def test_unlabelled_targets_are_not_parsed(tmp_path):

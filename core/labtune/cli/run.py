@@ -16,7 +16,7 @@ from labtune.resuming import choose_settings
 from labtune.settings import DATA_FILES, Settings
 from labtune.training.interrupts import how_to_go_on
 
-SETTINGS = ("preset", "encoder", "method", "bits", "epochs", "seed", "split", "checkpoint_every", "coverage")
+SETTINGS = ("preset", "encoder", "method", "bits", "epochs", "seed", "split", "checkpoint_every", "coverage", "shard")
 
 FOLDS = "cv:"  # a split that is many runs
 
@@ -54,6 +54,9 @@ def add(subparsers: Subparsers) -> None:
         "--resume", action="store_true", help="go on with the interrupted run in --out; no TASK is needed"
     )
     add_processes(parser)
+    parser.add_argument(
+        "--shard", action="store_true", default=None, help="processes share out what each would hold whole"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")
     parser.set_defaults(work=work)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,18 @@ from typing import Any
 from labtune.catalog import call_target
 from labtune.data.labels import parse_target
 from labtune.errors import DataError
-from labtune.specs import Record, Task
+from labtune.specs import Record, Skipped, Task
+
+log = logging.getLogger(__name__)
 
 
 def load_records(
-    task: Task, path: Path | str, *, labelled: bool = True, options: Mapping[str, Any] | None = None
+    task: Task,
+    path: Path | str,
+    *,
+    labelled: bool = True,
+    options: Mapping[str, Any] | None = None,
+    skipped: list[Skipped] | None = None,
 ) -> list[Record]:
     """Read a file with the task's reader and check what it gives.
 
@@ -28,6 +37,8 @@ def load_records(
         Whether every record must have a target, which is brought to the type of the task's labels.
     options
         Reader options that replace the task's.
+    skipped
+        Is given what the reader left out; the log has the count either way.
 
     Raises
     ------
@@ -37,9 +48,17 @@ def load_records(
         If the reader has no such option.
     """
     chosen = {**task.options.get("reader", {}), **(options or {})}
-    records: list[Record] = list(
-        call_target(task.reader, Path(path), what="reader option", labelled=labelled, **chosen)
-    )
+    records: list[Record] = []
+    left_out: list[Skipped] = []
+    for item in call_target(task.reader, Path(path), what="reader option", labelled=labelled, **chosen):
+        if isinstance(item, Skipped):
+            left_out.append(item)
+        else:
+            records.append(item)
+    for reason, count in Counter(item.reason for item in left_out).items():
+        log.warning("%s: left out %d records %s", path, count, reason)
+    if skipped is not None:
+        skipped += left_out
     if not records:
         raise DataError(f"{path}: no record found; give a file with at least one")
     check_unique(records)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from labtune.catalog import resolve
@@ -12,7 +12,7 @@ from labtune.data.labels import check_labels, resolve_labels
 from labtune.data.splitting import PARTS, split_hash, split_records
 from labtune.errors import DataError, SettingsError, nearest
 from labtune.settings import Settings
-from labtune.specs import Labels, Record, Task
+from labtune.specs import Labels, Record, Skipped, Task
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Splits:
         Hash of which record is in which part.
     warnings
         One sentence each.
+    dropped
+        How many records the reader left out of each file, by the part that the file was given for.
     """
 
     records: Mapping[str, list[Record]]
@@ -41,6 +43,7 @@ class Splits:
     sha256: Mapping[str, str]
     fingerprint: str
     warnings: tuple[str, ...]
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 def load_splits(task: Task, settings: Settings) -> Splits:
@@ -54,7 +57,11 @@ def load_splits(task: Task, settings: Settings) -> Splits:
         If there is validation or test data but nothing to train on.
     """
     files = _files(task, settings)
-    records = {part: load_records(task, path, labelled=True, options=settings.reader) for part, path in files.items()}
+    skipped: dict[str, list[Skipped]] = {part: [] for part in files}
+    records = {
+        part: load_records(task, path, labelled=True, options=settings.reader, skipped=skipped[part])
+        for part, path in files.items()
+    }
     _check_columns(settings.slices, records)
     records = _complete(records, settings, task)
     files = {part: files.get(part, files["train"]) for part in records}
@@ -68,6 +75,7 @@ def load_splits(task: Task, settings: Settings) -> Splits:
         sha256={part: hashes[path] for part, path in files.items()},
         fingerprint=split_hash(records),
         warnings=tuple(dict.fromkeys(warnings)),
+        dropped={part: len(left_out) for part, left_out in skipped.items()},
     )
 
 

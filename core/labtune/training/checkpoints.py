@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from labtune.errors import RunError
+from labtune.training.sharding import like, whole
 
 log = logging.getLogger(__name__)
 STATE_FILE = "state.json"
@@ -59,11 +60,21 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, progress: Progress
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    *,
+    writer: bool = True,
 ) -> Path:
-    """Write a checkpoint under ``folder`` and drop all but the last two."""
+    """Write a checkpoint under ``folder`` and drop all but the last two.
+
+    Where processes share the optimiser's state out, all of them call it, and one is the writer.
+    """
     target = folder / f"step-{progress.step:08d}"
     arrays, scalars = _optimizer_state(optimizer)
+    if not writer:
+        return target
     files = {"weights.safetensors": dict(weights), "optimizer.safetensors": arrays}
     write_folder(target, files, {"progress": asdict(progress), "optimizer": scalars})
     for old in [*sorted(folder.glob("step-*"))[:-KEPT], *folder.glob(".step-*")]:
@@ -100,9 +111,11 @@ def restore_optimizer(
 ) -> None:
     """Put a saved state into a fresh optimiser over the same parameters."""
     state: dict[int, dict[str, Any]] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for key, tensor in arrays.items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
+        parameter = parameters[int(index)]
+        state.setdefault(int(index), {})[name] = like(parameter, tensor) if tensor.dim() else tensor
     for key, value in scalars.items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
@@ -151,6 +164,7 @@ def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor
             if not isinstance(value, Tensor):
                 scalars[f"{index}.{name}"] = value
                 continue
+            value = whole(value)
             # 8-bit optimisers share tables between parameters, and safetensors takes no tensor twice.
             arrays[f"{index}.{name}"] = value.clone() if value.data_ptr() in seen else value
             seen.add(value.data_ptr())

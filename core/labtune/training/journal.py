@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from labtune.errors import RunError
 from labtune.folder import finite, write_text
+from labtune.training.trackers import Tracker
 
 
 class Journal:
@@ -25,10 +26,21 @@ class Journal:
         Optimiser steps of the whole run; None when it ends by the clock.
     start, epochs
         Steps and epochs that are already done. Later lines of an interrupted run are taken back.
+    tracker
+        Is told steps and epochs, too.
     """
 
-    def __init__(self, path: Path | None, *, total: int | None, start: int = 0, epochs: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        total: int | None,
+        start: int = 0,
+        epochs: int = 0,
+        tracker: Tracker | None = None,
+    ) -> None:
         self.path = path
+        self.tracker = tracker
         if path is not None:
             _keep_until(path, start, epochs)
         visible = path is not None and sys.stderr.isatty()
@@ -40,6 +52,8 @@ class Journal:
     def step(self, step: int, *, loss: float, learning_rate: float, tokens: int) -> None:
         """One optimiser step is done."""
         self._append("step", step=step, loss=loss, learning_rate=learning_rate, tokens=tokens)
+        if self.tracker is not None:
+            self.tracker.log({"train/loss": loss, "train/learning_rate": learning_rate}, step)
         self.bar.update(1)
         self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
         if self.plain and time.monotonic() - self.said > 10:
@@ -48,6 +62,9 @@ class Journal:
     def epoch(self, epoch: int, *, step: int, train_loss: float, valid: dict[str, float]) -> None:
         """One epoch is done and scored."""
         self._append("epoch", epoch=epoch, step=step, train_loss=train_loss, valid=valid)
+        if self.tracker is not None:
+            scored = {f"valid/{name}": value for name, value in valid.items()}
+            self.tracker.log({"epoch": epoch, "train/epoch_loss": train_loss, **scored}, step)
         scores = "  ".join(f"{name} {value:.4f}" for name, value in list(valid.items())[:4])
         self.say(f"epoch {epoch}  train loss {train_loss:.4f}  {scores}")
 
@@ -65,6 +82,8 @@ class Journal:
     def close(self) -> None:
         """End the bar."""
         self.bar.close()
+        if self.tracker is not None:
+            self.tracker.close()
 
     def _append(self, event: str, **fields: Any) -> None:
         if self.path is None:

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from labtune.data.batching import epoch_steps
+from labtune.encoder.rows import row_gradients
 from labtune.errors import TrainingError
 from labtune.inference import predict
 from labtune.model import Model
@@ -30,7 +31,9 @@ from labtune.training.checkpoints import (
 from labtune.training.interrupts import StopRequest
 from labtune.training.journal import Journal
 from labtune.training.optimisation import build_optimizer, rate_factor, set_rates
+from labtune.training.sharding import fill, is_sharded, prepare, put_together, whole
 from labtune.training.steps import StepRunner
+from labtune.training.trackers import open_tracker
 from labtune.training.training import Training
 
 BEST = "best"
@@ -56,23 +59,26 @@ def fit(training: Training, accelerator: Accelerator, *, resume: bool = False) -
         If the user asked to stop; the folder can be resumed.
     """
     settings = training.settings
-    model = training.model.to(accelerator.device).train()  # it was read in evaluation mode
+    model = training.model if is_sharded(training.model) else training.model.to(accelerator.device)
+    model.train()  # it was read in evaluation mode
     optimizer = build_optimizer(model.trainable(), settings, training.rates)
     progress = (resume and _restore(training, optimizer)) or Progress(batch_tokens=settings.batch_tokens)
     steps_an_epoch = math.ceil(len(training.train) / settings.batch_size)
     total = steps_an_epoch * settings.epochs
     factor = rate_factor(settings, total)
     log = training.log if accelerator.is_main_process else None
-    journal = Journal(log, total=total, start=progress.step, epochs=progress.epochs_done)
-    wrapped, prepared = accelerator.prepare(model, optimizer)
+    tracker = open_tracker(settings.tracker, training.log.parent, progress.step) if log else None
+    journal = Journal(log, total=total, start=progress.step, epochs=progress.epochs_done, tracker=tracker)
+    wrapped, prepared = prepare(accelerator, model, optimizer)
     step_of = StepRunner(training, accelerator, wrapped, prepared, progress.batch_tokens)
 
     def checkpoint() -> None:
-        if accelerator.is_main_process:
-            save_checkpoint(training.checkpoints, weights_of(model), optimizer, progress)
+        writer = accelerator.is_main_process
+        save_checkpoint(training.checkpoints, weights_of(model), optimizer, progress, writer=writer)
         accelerator.wait_for_everyone()
 
-    with StopRequest(training.checkpoints.parent) as stop:
+    alone = accelerator.num_processes == 1 and accelerator.device.type == "cpu"
+    with StopRequest(training.checkpoints.parent) as stop, row_gradients(model, when=alone):
         for epoch in range(progress.epochs_done, settings.epochs):
             if progress.stopped_early:
                 break
@@ -115,8 +121,9 @@ def _finish_epoch(
     progress.epochs_without_gain = 0 if better else progress.epochs_without_gain + 1
     if better or score == progress.best_score:
         progress.best_score, progress.best_epoch = score, progress.epochs_done
+        weights = weights_of(training.model)
         if accelerator.is_main_process:
-            write_folder(training.checkpoints / BEST, {"weights.safetensors": weights_of(training.model)}, {})
+            write_folder(training.checkpoints / BEST, {"weights.safetensors": weights}, {})
     journal.epoch(progress.epochs_done, step=progress.step, train_loss=train_loss, valid=scores)
     patience = training.settings.patience
     if patience and progress.epochs_without_gain >= patience:
@@ -131,7 +138,8 @@ def _validate(training: Training, accelerator: Accelerator, model: Any, budget: 
     valid = training.valid
     if valid is None:
         return {}
-    predictions = predict(model, valid, batch_tokens=budget, device=accelerator.device)
+    with put_together(training.model):
+        predictions = predict(model, valid, batch_tokens=budget, device=accelerator.device)
     return from_first(lambda: training.metric(predictions, valid.records))
 
 
@@ -142,18 +150,21 @@ def _oriented(scores: dict[str, float], monitor: str) -> float:
 
 
 def weights_of(model: Model) -> dict[str, Tensor]:
-    """What training changes: parameters that learn, buffers of the head, and those of a network that started empty."""
+    """What training changes: parameters that learn, buffers of the head, and those of a network that started empty.
+
+    Tensors are whole; where processes share them out, every process must call it.
+    """
     fresh = ("head.",) if model.encoder.origin is None else ("head.", "encoder.")
     kept = model.state_dict()
     buffers = {name: kept[name] for name, _ in model.named_buffers() if name.startswith(fresh) and name in kept}
-    return {**{name: parameter.data for name, parameter in model.trainable().items()}, **buffers}
+    return {**{name: whole(parameter.data) for name, parameter in model.trainable().items()}, **buffers}
 
 
 def set_weights(model: Model, weights: dict[str, Tensor]) -> None:
     """Put back what :func:`weights_of` took."""
-    current = weights_of(model)
+    current = {**model.state_dict(), **model.trainable()}
     for name, tensor in weights.items():
-        current[name].copy_(tensor)
+        fill(current[name].data, tensor)
 
 
 def _restore(training: Training, optimizer: torch.optim.Optimizer) -> Progress | None:

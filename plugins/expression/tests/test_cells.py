@@ -7,10 +7,13 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
+from labtune.catalog import load_catalog
+from labtune.data.splits import load_splits
 from labtune.errors import DataError, RunError, SettingsError
 from labtune.protocols import Batch
 from labtune.ragged import Ragged
-from labtune.specs import Labels, Record
+from labtune.settings import resolve_settings
+from labtune.specs import Labels, Record, Skipped
 from labtune_expression.cells.encoder import FeatureEncoder
 from labtune_expression.cells.profile import Genes, Profile, gene_key
 from labtune_expression.cells.reading import read
@@ -86,16 +89,27 @@ def test_impossible_cells_are_named(tmp_path, row, message):
         list(read(path, labelled=False))
 
 
-def test_table_of_cells(tmp_path, caplog):
+def test_table_of_cells(tmp_path):
     path = tmp_path / "cells.csv"
     path.write_text("id,cell_type,G1,G2\nx,a,1,0\ny,NA,2,2\nz,b,0,4\n")
     with pytest.raises(DataError, match=r"cells.csv:3: cell 'y' has no label"):
         list(read(path, labelled=True))
-    with caplog.at_level(logging.WARNING):
-        kept = list(read(path, labelled=True, unlabelled="skip"))
-    assert [record.id for record in kept] == ["x", "z"]
-    assert "1 cells without a label were skipped" in caplog.text
+    first, second, third = read(path, labelled=True, unlabelled="skip")
+    assert (first.id, second, third.id) == ("x", Skipped("without a label", f"{path}:3"), "z")
     assert len(list(read(path, labelled=False))) == 3
+
+
+def test_cells_without_a_label_count_as_dropped(tmp_path, caplog):
+    path = tmp_path / "cells.csv"
+    rows = [f"c{row},{'ab'[row % 2] if row < 40 else 'NA'},{row % 7 + 1},{row % 3}\n" for row in range(45)]
+    path.write_text("id,cell_type,G1,G2\n" + "".join(rows))
+    catalog = load_catalog()
+    flags = {"data": {"train": str(path)}, "reader": {"unlabelled": "skip"}}
+    settings = resolve_settings(catalog, "expression.cell_type", flags)
+    splits = load_splits(catalog.task(settings.task), settings)
+    assert sum(map(len, splits.records.values())) == 40
+    assert splits.dropped == {"train": 5}
+    assert "left out 5 records without a label" in caplog.text
 
 
 @pytest.mark.parametrize(

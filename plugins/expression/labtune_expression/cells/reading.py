@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from labtune.errors import DataError, SettingsError
-from labtune.specs import Record
+from labtune.specs import Record, Skipped
 from labtune_expression.cells.delimited import read_annotations, read_delimited
 from labtune_expression.cells.h5ad import open_h5ad
 from labtune_expression.cells.loom import open_loom
@@ -33,7 +33,7 @@ def read(
     state: str = "auto",
     unlabelled: str = "refuse",
     annotations: str = "",
-) -> Iterator[Record]:
+) -> Iterator[Record | Skipped]:
     """Yield the cells of a file: ``.h5ad``, 10x ``.h5`` or ``.mtx`` with its folder, ``.loom``, CSV or TSV.
 
     Parameters
@@ -62,8 +62,8 @@ def read(
 
     Yields
     ------
-    Record
-        With a :class:`labtune_expression.cells.profile.Profile` as input.
+    Record or Skipped
+        A record has a :class:`labtune_expression.cells.profile.Profile` as input.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def read(
         records = read_delimited(path, roles, not_genes=() if labelled else (target,), state=state)
     else:
         records = _read_table(opened, roles, genes, state, annotations)
-    yield from _with_target(records, path, unlabelled) if labelled else records
+    yield from _with_target(records, unlabelled) if labelled else records
 
 
 def _open(path: Path, matrix: str) -> AbstractContextManager[CellTable] | None:
@@ -125,17 +125,14 @@ def _annotated(table: CellTable, path: Path, roles: Roles) -> CellTable:
     return replace(table, columns={**table.columns, **added})
 
 
-def _with_target(records: Iterator[Record], path: Path, unlabelled: str) -> Iterator[Record]:
-    """Refuse or skip what has no label; how many were skipped is logged."""
-    skipped = 0
+def _with_target(records: Iterator[Record], unlabelled: str) -> Iterator[Record | Skipped]:
+    """Refuse or skip what has no label."""
     for record in records:
         if str(record.target).strip().lower() not in MISSING:
             yield record
         elif unlabelled == "skip":
-            skipped += 1
+            yield Skipped("without a label", record.source)
         else:
             raise DataError(
                 f"{record.source}: cell {record.id!r} has no label; remove it, or add --set reader.unlabelled=skip"
             )
-    if skipped:
-        log.warning("%s: %d cells without a label were skipped", path, skipped)
