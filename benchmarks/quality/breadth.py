@@ -1,6 +1,7 @@
 """Entities of other fields and languages by one command each: ``ner.spans`` as it is, beside its gazetteer.
 
-The presets' settings, nothing tuned; the test data are scored once. BC5CDR is trained on every third sentence.
+The presets' settings, nothing tuned; the test data are scored once. BC5CDR is trained on every third sentence. The same
+command goes on where it was stopped.
 
     python benchmarks/quality/breadth.py bc5cdr sec_filings weibo
 """
@@ -11,7 +12,6 @@ import argparse
 import json
 import re
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,18 +74,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="+", choices=CASES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", type=Path, default=Path("breadth"), help="folder of the runs")
     arguments = parser.parse_args()
     for name in arguments.cases:
         for seed in arguments.seeds:
-            record(measure(name, seed))
+            record(measure(name, seed, arguments.out / f"{name}-{seed}"))
 
 
-def measure(name: str, seed: int) -> dict[str, Any]:
-    """Run one case with one seed."""
+def measure(name: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Run one case with one seed, or go on with it."""
     case, catalog = CASES[name], load_catalog()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = resolve_settings(catalog, TASK, {"data": prepare(case, Path(folder)), "seed": seed})
-        metrics = run_settings(settings, Path(folder) / "run", catalog=catalog).metrics
+    settings = resolve_settings(catalog, TASK, {"data": prepare(case, folder / "data"), "seed": seed})
+    metrics = run_settings(settings, folder / "run", resume=True, catalog=catalog).metrics
     found = {"case": name, "about": case.about, "seed": seed, "epochs": settings.epochs}
     found |= {"records": {part: facts["records"] for part, facts in metrics["data"].items()}}
     found |= {"train_seconds": metrics["train"]["seconds"], "baseline_name": metrics["baseline_name"]}
@@ -96,6 +96,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
 
 def prepare(case: Case, folder: Path) -> dict[str, str]:
     """Write the sentences that are used; return the files by part."""
+    folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for part, name in case.files.items():
         sentences = common.data(name).read_text(encoding="utf-8").strip().split("\n\n")
