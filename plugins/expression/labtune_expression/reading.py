@@ -112,6 +112,10 @@ def _fasta_record(path: Path, line: int, header: str, letters: Sequence[str], gr
     if not words:
         raise DataError(f"{path}:{line}: the header has no name; write '>name'")
     columns: Mapping[str, str] = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+    if group and group not in columns:
+        raise DataError(
+            f"{path}:{line}: the header has no {group}=…, by which records are grouped; add it to every one"
+        )
     return Record(
         id=words[0],
         input="".join(letters),

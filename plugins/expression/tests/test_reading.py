@@ -56,6 +56,13 @@ def test_fasta_reads_targets_and_groups_from_its_headers(tmp_path):
     assert (b.input, b.target, b.source) == ("TTN", "-1e-1", f"{path}:5")
 
 
+def test_a_header_without_its_group_is_named(tmp_path):
+    path = tmp_path / "p.fasta"
+    path.write_text(">p1 expression=1 gene=a\nACGT\n>p2 expression=2\nACGT\n")
+    with pytest.raises(DataError, match=r"p\.fasta:3: the header has no gene="):
+        list(read(path, labelled=True, group="gene"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
