@@ -5,13 +5,16 @@ python benchmarks/publish.py
 
 from __future__ import annotations
 
-import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from pages import RESULTS, ROOT, interval, read, table
+from publish_methods import method_sections
+
 INTRO = """# Results
 
 Every figure on this page was written by a script in `benchmarks/`; the command stands above each table. Settings were
@@ -63,6 +66,7 @@ def main() -> None:
     sections = [text_section(name) for name in TITLES if (RESULTS / f"{name}.json").exists()]
     sections.append(expression_section())
     sections.append(protein_section())
+    sections += method_sections()
     (ROOT / "docs" / "results.md").write_text("\n".join([INTRO, *sections]))
     readme = ROOT / "README.md"
     block = f"<!-- results:conll2003 -->\n{headline()}\n<!-- /results -->"
@@ -129,11 +133,6 @@ def over_seeds(runs: list[dict[str, Any]]) -> str:
     return interval(means)
 
 
-def interval(found: dict[str, float]) -> str:
-    """A score and its interval."""
-    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
-
-
 def headline() -> str:
     """The README's sentence."""
     content = read("conll2003")
@@ -159,23 +158,11 @@ def headline() -> str:
     )
 
 
-def read(name: str) -> dict[str, Any]:
-    """One result file."""
-    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
-    return content
-
-
 def cell(spread: dict[str, float] | None) -> str:
     """Mean and range; three significant digits."""
     if spread is None:
         return ""
     return f"{spread['mean']:.3g} ({spread['low']:.3g} to {spread['high']:.3g})"
-
-
-def table(rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "| " + " | ".join("---" for _ in rows[0]) + " |", *lines[1:]])
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import common
 from subsets import spread
 
 from labtune.catalog import load_catalog
+from labtune.encoder.loading import load_encoder
 from labtune.pipeline import run_settings
 from labtune.settings import resolve_settings
 
@@ -88,6 +89,8 @@ def measure(name: str, seed: int, folder: Path) -> dict[str, Any]:
     metrics = run_settings(settings, folder / "run", resume=True, catalog=catalog).metrics
     found = {"case": name, "about": case.about, "seed": seed, "epochs": settings.epochs}
     found |= {"records": {part: facts["records"] for part, facts in metrics["data"].items()}}
+    vocabulary = load_encoder(settings.encoder, catalog).tokenizer
+    found |= {"unknown": unknown_share(Path(settings.data["test"]), vocabulary)}
     found |= {"train_seconds": metrics["train"]["seconds"], "baseline_name": metrics["baseline_name"]}
     found |= {part: metrics[part][SCORE] for part in ("valid", "test", "baseline")} | {"warnings": metrics["warnings"]}
     print(found, flush=True)
@@ -105,6 +108,13 @@ def prepare(case: Case, folder: Path) -> dict[str, str]:
         (folder / f"{part}.txt").write_text(f"{text}\n", encoding="utf-8")
         files[part] = str(folder / f"{part}.txt")
     return files
+
+
+def unknown_share(path: Path, vocabulary: Any) -> float:
+    """Share of a column file's words that the vocabulary reads as the unknown token alone."""
+    words = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    known = {word: vocabulary.tokenize(word) != [vocabulary.unk_token] for word in set(words)}
+    return sum(not known[word] for word in words) / len(words)
 
 
 def record(run: dict[str, Any]) -> None:

@@ -1,0 +1,124 @@
+"""The parts of the results page about methods, bits, learning rates, and entities of other fields."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from pages import RESULTS, interval, read, table
+
+from labtune.settings import METHODS
+
+BITS = (32, 16, 8, 4)
+GRIDS = {
+    "phrasebank": "PhraseBank, all annotators agree (macro F1)",
+    "conll2003": "CoNLL-2003, English (entity F1)",
+    "secondary_structure": "FLIP secondary structure (Q3)",
+}
+SHAPES = {"esm2_650m": "ESM-2 650M's shape", "esm2_3b": "ESM-2 3B's shape"}
+GIGA = 10**9
+
+
+def method_sections() -> list[str]:
+    """Everything of this kind that was measured."""
+    makers: dict[str, Callable[[], str]] = {
+        "breadth": breadth,
+        **{f"grid-{name}": lambda name=name: grid(name) for name in GRIDS},
+        "esm_memory": memory,
+        "learning_rates": learning_rates,
+    }
+    return [make() for name, make in makers.items() if (RESULTS / f"{name}.json").exists()]
+
+
+def breadth() -> str:
+    """Entities of other fields and languages: a row for each data set."""
+    content = read("breadth")
+    rows = [["data", "train, validation, test", "words unknown", "test entity F1", "gazetteer", "training, s"]]
+    for run in content["runs"]:
+        sizes = ", ".join(f"{run['records'][part]:,}" for part in ("train", "valid", "test"))
+        scores = [interval(run["test"]), interval(run["baseline"]), f"{run['train_seconds']:.0f}"]
+        rows.append([run["about"], sizes, f"{run['unknown']:.0%}", *scores])
+    note = (
+        "`ner.spans` with its default preset (minilm, all weights), seed 0, nothing tuned; 95 % intervals on test data. "
+        "The gazetteer tags the names that training data have. Unknown are the test set's words, in Chinese characters, "
+        "that MiniLM's English vocabulary reads as one unknown token: for Chinese choose an encoder with a vocabulary "
+        "of its own."
+    )
+    return section("Entities of other fields and languages", content["command"], note, rows)
+
+
+def grid(name: str) -> str:
+    """Every method at every bit width on one data set: a row for each combination."""
+    content = read(f"grid-{name}")
+    head = ["method", "bits", "validation", "test", "seeds", "trained", "memory, MB", "training, s", "model, MB"]
+    rows = [head]
+    for item in content["combinations"]:
+        costs = [f"{item['trainable']:.2%}", f"{item['memory_mb']:.0f}", f"{item['seconds']:.0f}"]
+        scores = [over_seeds(item["valid"]), over_seeds(item["test"]), str(len(item["seeds"]))]
+        rows.append([item["method"], str(item["bits"]), *scores, *costs, f"{item['disk_mb']:.1f}"])
+    sizes = ", ".join(f"{count:,} {part}" for part, count in content["records"].items())
+    refused = ", ".join(f"{item['method']} at {item['bits']} bits" for item in content["refused"])
+    best = content["recommendation"]["sentence"] if content["recommendation"] else "nothing is recommended."
+    note = (
+        f"{content['encoder']}, {content['epochs']} epochs, records: {sizes}. Default learning rates. Recommended by "
+        f"validation scores and memory: {best} Memory is the peak of the whole process, of which Python and its "
+        f"libraries take about 900 MB. Refused: {refused}."
+    )
+    return section(f"Methods and bits: {GRIDS[name]}", content["command"], note, rows)
+
+
+def over_seeds(found: dict[str, Any]) -> str:
+    """Mean over seeds, their standard deviation, and the interval of a run."""
+    spread = "" if found["spread"] is None else f" ± {found['spread']:.3f}"
+    return f"{found['value']:.3f}{spread} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def memory() -> str:
+    """Planned memory of large encoders: a row for each method, a column for each bit width."""
+    content = read("esm_memory")
+    cells = {(run["shape"], run["method"], run["bits"]): run for run in content["runs"]}
+    rows = [["encoder", "method", "learn", *(f"{bits} bits" for bits in BITS)]]
+    for shape, told in SHAPES.items():
+        for method in METHODS:
+            found = [cells.get((shape, method, bits), {}) for bits in BITS]
+            learning = next((run["trainable_parameters"] for run in found if "bytes" in run), None)
+            if learning is not None:
+                rows.append([told, method, f"{learning:,}", *map(gigabytes, found)])
+    note = (
+        f"GB (10⁹ bytes) for weights, gradients, AdamW's averages and activations, without Python and its libraries: "
+        f"{content['batch_size']} sequences of {content['tokens']} tokens a step, {content['batch_tokens']:,} tokens a "
+        f"pass in bfloat16 over weights in float32 or fewer bits. Planned, not measured; how close plans are to "
+        f"measured peaks is told under planned memory. Activations dominate: halve `batch_tokens`, or set "
+        f"`encoder_options.gradient_checkpointing=true`, before taking fewer bits."
+    )
+    return section("Memory of large protein encoders", content["command"], note, rows)
+
+
+def gigabytes(run: dict[str, Any]) -> str:
+    """Total of one plan; refused combinations have none."""
+    return f"{run['bytes']['total'] / GIGA:.1f}" if "bytes" in run else "refused" if run else ""
+
+
+def learning_rates() -> str:
+    """Mean validation score of each method and rate."""
+    content = read("learning_rates")
+    names = [name for name in GRIDS if any(run["data"] == name for run in content["runs"])]
+    rows = [["method", "rate", *names, "mean"]]
+    for method in METHODS:
+        runs = [run for run in content["runs"] if run["method"] == method]
+        for rate in sorted({run["rate"] for run in runs}):
+            found = {run["data"]: run["value"] for run in runs if run["rate"] == rate}
+            scores = [f"{found[name]:.3f}" if name in found else "" for name in names]
+            mean = f"{statistics.fmean(found.values()):.3f}" if len(found) == len(names) else ""
+            rows.append([method, f"{rate:g}", *scores, mean])
+    note = (
+        f"Validation scores, one seed, {content['epochs']} epochs on few hundred records, full-precision weights: how "
+        f"the default rates of narrow encoders were chosen."
+    )
+    return section("Learning rates", content["command"], note, rows)
+
+
+def section(title: str, command: str, note: str, rows: list[list[str]]) -> str:
+    """Title, command, what to know, and the table."""
+    return "\n".join([f"## {title}\n", f"`{command}`\n", f"{note}\n", table(rows), ""])
