@@ -33,6 +33,11 @@ def machine() -> dict[str, Any]:
     return {"device": device, "cores": os.cpu_count(), "threads": torch.get_num_threads()}
 
 
+def device() -> str:
+    """Name the device that measures, as torch does."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def matmul_rate(dtype: torch.dtype, size: int = 2048, repeats: int = 8) -> float:
     """Measure the processor's matrix-product rate, in floating-point operations a second (best of several)."""
     import time

@@ -50,14 +50,17 @@ def train_tokens(
     seed: int,
     flags: dict[str, Any],
     learning_rate: float = 5e-5,
+    longest: int = 512,
 ) -> PeerResult:
-    """Fine-tune a token classifier on words with label ids, and predict the words of ``test``."""
-    vocabulary = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForTokenClassification.from_pretrained(folder, num_labels=labels)
+    """Fine-tune a token classifier on words with label ids, and predict the words of ``test``.
+
+    Word targets of -100 count nothing; records are cut at ``longest`` tokens.
+    """
+    model, vocabulary = model_of(folder, "token-classification", labels)
 
     def encode(words: list[str]) -> tuple[dict[str, Any], list[int]]:
         """Give the tokens, and for each the word that it opens, or -1."""
-        encoded = vocabulary(words, is_split_into_words=True, truncation=True, max_length=512)
+        encoded = vocabulary(words, is_split_into_words=True, truncation=True, max_length=longest)
         owners = [-1 if word is None else word for word in encoded.word_ids()]
         first = [owner if owner != before else -1 for before, owner in pairwise([-1, *owners])]
         return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}, first
@@ -95,8 +98,7 @@ def train_sequences(
     learning_rate: float = 5e-5,
 ) -> PeerResult:
     """Fine-tune a sequence classifier on texts with label ids, and predict the texts of ``test``."""
-    vocabulary = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=labels)
+    model, vocabulary = model_of(folder, "text-classification", labels)
     data = [{**vocabulary(text, truncation=True, max_length=512), "labels": target} for text, target in train]
     asked = [dict(vocabulary(text, truncation=True, max_length=512)) for text in test]
     collator = DataCollatorWithPadding(vocabulary)
@@ -105,6 +107,12 @@ def train_sequences(
     began = time.perf_counter()
     predicted = np.argmax(_predict(trainer, asked), axis=-1).tolist()
     return PeerResult(predicted, seconds, time.perf_counter() - began, _tokens(data) * epochs)
+
+
+def model_of(folder: str, kind: str, labels: int) -> tuple[Any, Any]:
+    """Read the peer's model, with a fresh head, and its tokenizer."""
+    reads = AutoModelForTokenClassification if kind == "token-classification" else AutoModelForSequenceClassification
+    return reads.from_pretrained(folder, num_labels=labels), AutoTokenizer.from_pretrained(folder)
 
 
 def _trainer(
