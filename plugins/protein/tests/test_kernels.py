@@ -119,6 +119,15 @@ def test_training_records_are_told_what_others_say_and_new_ones_what_all_say(var
     assert torch.corrcoef(torch.stack([learning, truth]))[0, 1] > 0.9
 
 
+def test_of_many_records_some_are_learned_from_and_that_is_told(variants, monkeypatch, caplog):
+    monkeypatch.setattr("labtune_protein.kernels.prior.LARGEST", 20)
+    prior = KernelPrior(VALUES, "sites", sharpness=0.1, noise=0.1)
+    prior.fit(variants)
+    assert len(prior.weights) == 20
+    assert "learns from 20 of 60 training records" in caplog.text
+    assert prior.train()(variants.records).shape == (60, 1)
+
+
 def test_a_saved_prior_tells_the_same(variants):
     prior = KernelPrior(VALUES, "sites")
     prior.fit(variants)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -17,6 +18,9 @@ from labtune_protein.kernels.descriptors import fit_descriptor
 from labtune_protein.kernels.regression import KernelRegression
 from labtune_protein.kernels.warp import Warp
 
+log = logging.getLogger(__name__)
+
+LARGEST = 6000  # training records of a regression: time grows with the cube, memory with the square
 BLOCK = 1024  # records that are compared with the training records at once
 KEPT = 20_000  # records whose answers are remembered, so that validation data are compared once
 
@@ -62,6 +66,7 @@ class KernelPrior(nn.Module):
 
     def fit(self, batch: Batch) -> None:
         """Solve for the training records."""
+        batch = self._some(batch)
         sequences = [record.input for record in batch.records]
         self.letters = torch.frombuffer(bytearray("".join(sequences).encode()), dtype=torch.uint8)
         self.offsets = offsets_of([len(sequence) for sequence in sequences])
@@ -110,6 +115,18 @@ class KernelPrior(nn.Module):
     def _raw(self) -> np.ndarray:
         found: np.ndarray = self.targets.double().cpu().numpy()
         return found
+
+    @staticmethod
+    def _some(batch: Batch) -> Batch:
+        """Take as many records as a kernel can hold, always the same."""
+        if len(batch) <= LARGEST:
+            return batch
+        log.warning(
+            "the kernel regression learns from %d of %d training records, drawn at random; what corrects it, from all",
+            LARGEST,
+            len(batch),
+        )
+        return batch.select(sorted(np.random.default_rng(0).permutation(len(batch))[:LARGEST].tolist()))
 
     def _encoded(self, batch: Batch) -> Tensor:
         """Targets as numbers, or as zeros and ones: ``(R, L)``."""
