@@ -11,7 +11,7 @@ measured in pieces. ``--tune`` scores validation data only and writes nothing.
 Test parts: secondary structure has FLIP's validation split as test (its own test set is not among the data), and every
 tenth training chain chooses checkpoints. GB1 is FLIP's two-vs-rest. avGFP has 5,000 training variants. Meltome and
 contacts are split by sequence identity (0.3). DeepLoc trains on the file of the 2,768 test proteins, because the
-training file is not among the data, and is tested on the 1,678 others.
+training file is not among the data, and is tested on the validation file, without proteins that are in two places.
 """
 
 from __future__ import annotations

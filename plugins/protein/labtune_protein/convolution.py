@@ -53,7 +53,8 @@ class ChainConvolutions(nn.Module):
         block, mask = states.with_values(mixed).padded()  # (B, T, D), (B, T)
         for layer in self.blocks:
             block = layer(block, mask[..., None])
-        return states.unpadded(self.last(block))
+        seen: Tensor = self.last(block)
+        return states.unpadded(seen)
 
 
 class ConvolutionHead(TokenHead):
@@ -95,7 +96,8 @@ class _Block(nn.Module):
         """Residues ``(B, T, D)`` to the same shape; mask ``(B, T, 1)``."""
         seen = (self.norm(block) * mask).transpose(1, 2)
         update = self.mix(nn.functional.gelu(self.spread(seen).transpose(1, 2)))
-        return block + self.dropout(update) * mask
+        updated: Tensor = block + self.dropout(update) * mask
+        return updated
 
 
 def residue_states(hidden: Ragged, batch: Batch) -> Ragged:

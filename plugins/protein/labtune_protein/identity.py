@@ -154,7 +154,7 @@ def _by_mmseqs(program: str, sequences: Sequence[str], threshold: float) -> set[
         fasta.write_text("".join(f">{row}\n{sequence}\n" for row, sequence in enumerate(sequences)))
         # Identity is over the shorter sequence, so that a fragment counts as well.
         options = ["--min-seq-id", f"{threshold}", "--seq-id-mode", "1", "-s", "7.5"]
-        command = [program, "easy-search", fasta, fasta, found, f"{folder}/work", *options]
+        command: list[str | Path] = [program, "easy-search", fasta, fasta, found, f"{folder}/work", *options]
         outcome = subprocess.run(
             [*command, "--format-output", "query,target"], capture_output=True, text=True, check=False
         )

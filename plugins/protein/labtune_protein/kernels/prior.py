@@ -140,12 +140,13 @@ class KernelPrior(nn.Module):
     def _transformed(self) -> np.ndarray:
         _, _, warp = self._prepare()
         raw = self._raw()
-        return raw - np.nanmean(raw, axis=0) if warp is None else warp(raw)
+        found: np.ndarray = raw - np.nanmean(raw, axis=0) if warp is None else warp(raw)
+        return found
 
     def _finished(self, told: np.ndarray) -> np.ndarray:
         _, _, warp = self._prepare()
-        found = told + np.nanmean(self._raw(), axis=0) if warp is None else warp.back(told)
-        return found.astype(np.float32)
+        found: np.ndarray = told + np.nanmean(self._raw(), axis=0) if warp is None else warp.back(told)
+        return found.astype(np.float32, copy=False)
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *arguments: Any) -> None:
         """Take buffers of whatever size: how many records there were is known only now."""

@@ -121,7 +121,8 @@ class _Block(nn.Module):
         """Pairs ``(B, T, T, D)`` to the same shape."""
         seen = (self.norm(pairs) * both[..., None]).permute(0, 3, 1, 2)
         update = self.mix(nn.functional.gelu(self.spread(seen)).permute(0, 2, 3, 1))
-        return pairs + update * both[..., None]
+        updated: Tensor = pairs + update * both[..., None]
+        return updated
 
 
 def corrected(maps: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,29 +18,28 @@ from labtune_protein.views import COLOURS
 SHOWN = 8  # chains
 LINES = 2  # a predicted contact is drawn for every so many residues
 NOTE = "Drag to turn, scroll to come nearer. "
+ERROR = (("right", RIGHT), ("wrong", WRONG), ("no truth", UNKNOWN))
 CONFIDENCE = (("unsure", shade(0)), ("sure", shade(1)))
+NUMBERS = (("low", shade(0)), ("high", shade(1)))
+VALUE_LEGENDS = {
+    "prediction": NUMBERS,
+    "truth": NUMBERS,
+    "error": (("near", shade(0)), ("far off", shade(1)), ("no truth", UNKNOWN)),
+}
 
 Known: TypeAlias = tuple[Prediction, Record, Chain]
 
 
 def residue_scenes(predictions: Sequence[Prediction], records: Sequence[Record], labels: Labels) -> list[Section]:
     """Show chains coloured by what is predicted of each residue."""
-    make = _value_scene if labels.kind == "values" else _class_scene
     known = list(_known(predictions, records))
     if not known:
         return []
-    scale = _scale(known) if labels.kind == "values" else labels.names
-    scenes = [make(prediction, record, chain, scale) for prediction, record, chain in known]
-    named = tuple((name, colour) for name, colour in zip(labels.names, _cycle(labels.names), strict=True))
-    numbers = (("low", shade(0)), ("high", shade(1)))
-    error = (("right", RIGHT), ("wrong", WRONG), ("no truth", UNKNOWN))
-    far = (("near", shade(0)), ("far off", shade(1)), ("no truth", UNKNOWN))
-    legends = (
-        {"prediction": numbers, "truth": numbers, "error": far}
-        if labels.kind == "values"
-        else {"prediction": named, "truth": named, "error": error, "confidence": CONFIDENCE}
-    )
-    return [frame("Chains", scenes, legends, NOTE)]
+    if labels.kind == "values":
+        return [frame("Chains", _value_scenes(known), VALUE_LEGENDS, NOTE)]
+    named = tuple(zip(labels.names, _cycle(labels.names), strict=True))
+    legends = {"prediction": named, "truth": named, "error": ERROR, "confidence": CONFIDENCE}
+    return [frame("Chains", [_class_scene(*one, labels.names) for one in known], legends, NOTE)]
 
 
 def contact_scenes(predictions: Sequence[Prediction], records: Sequence[Record], labels: Labels) -> list[Section]:
@@ -63,7 +62,7 @@ def _known(predictions: Sequence[Prediction], records: Sequence[Record]) -> Iter
 
 
 def _class_scene(prediction: Prediction, record: Record, chain: Chain, names: Sequence[str]) -> Scene:
-    colour = {**dict(zip(names, _cycle(names), strict=True)), None: UNKNOWN}
+    colour: dict[str | None, str] = {None: UNKNOWN, **dict(zip(names, _cycle(names), strict=True))}
     sure = prediction.confidence if isinstance(prediction.confidence, Sequence) else [None] * len(record.target)
     colours = {
         "prediction": [colour[name] for name in prediction.value],
@@ -77,14 +76,25 @@ def _class_scene(prediction: Prediction, record: Record, chain: Chain, names: Se
     return Scene.of(record.id, chain, colours)
 
 
-def _value_scene(prediction: Prediction, record: Record, chain: Chain, scale: Callable[[Any], Any]) -> Scene:
-    true, found = _numbers(record.target), _numbers(prediction.value)
-    colours = {
-        "prediction": [shade(number) for number in scale(found)],
-        "truth": [shade(None if np.isnan(number) else number) for number in scale(true)],
-        "error": [shade(None if np.isnan(number) else number) for number in np.abs(scale(true) - scale(found))],
-    }
-    return Scene.of(record.id, chain, colours)
+def _value_scenes(known: Sequence[Known]) -> list[Scene]:
+    """Colour numbers on one scale over all truths shown."""
+    truths = np.concatenate([_numbers(record.target) for _, record, _ in known])
+    low, high = (float(np.nanquantile(truths, share)) for share in (0.02, 0.98))
+    spread = (high - low) or 1.0
+    scenes = []
+    for prediction, record, chain in known:
+        true, found = _numbers(record.target), _numbers(prediction.value)
+        shown = {
+            "prediction": (found - low) / spread,
+            "truth": (true - low) / spread,
+            "error": np.abs(true - found) / spread,
+        }
+        colours = {
+            name: [shade(None if np.isnan(number) else float(number)) for number in numbers]
+            for name, numbers in shown.items()
+        }
+        scenes.append(Scene.of(record.id, chain, colours))
+    return scenes
 
 
 def _contact_scene(prediction: Prediction, record: Record, chain: Chain, contact: str) -> Scene:
@@ -113,10 +123,3 @@ def _cycle(names: Sequence[str]) -> list[str]:
 
 def _numbers(values: Sequence[Any]) -> np.ndarray:
     return np.array([np.nan if value is None else float(value) for value in values])
-
-
-def _scale(known: Sequence[Known]) -> Callable[[np.ndarray], np.ndarray]:
-    """Bring numbers to 0 to 1 over all truths shown."""
-    truths = np.concatenate([_numbers(record.target) for _, record, _ in known])
-    low, high = (float(np.nanquantile(truths, share)) for share in (0.02, 0.98))
-    return lambda numbers: (numbers - low) / ((high - low) or 1.0)
