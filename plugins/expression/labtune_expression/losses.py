@@ -15,7 +15,7 @@ from labtune.errors import DataError, SettingsError
 from labtune.protocols import Batch, Output
 from labtune.specs import Labels
 from labtune_expression.bins import CENTERS, LOG_SHARES, softened
-from labtune_expression.head import columns_of
+from labtune_expression.head import MEMBERS, columns_of
 from labtune_expression.transforms import transformed
 
 NARROWEST = -8.0  # log variance; below, the likelihood would run away on a repeated target
@@ -145,9 +145,18 @@ class SoftBins:
 
 
 class Poisson(ValueLoss):
-    """Negative log-likelihood of counts with the predicted number as rate; goes with head transform ``log``."""
+    """Negative log-likelihood of counts with the predicted number as rate.
+
+    It needs head transform ``log``: on other scales a network starts with rates below zero, which have no gradient.
+    """
 
     on_scale = False
+
+    def __call__(self, output: Output, batch: Batch) -> Tensor:
+        """Scalar loss; see :class:`ValueLoss`. Raises SettingsError on another scale than ``log``."""
+        if MEMBERS in output.extras and "offset" not in output.extras:
+            raise SettingsError("loss expression.poisson needs rates above zero: set head.transform to log")
+        return super().__call__(output, batch)
 
     def fit(self, batch: Batch) -> None:
         """Refuse negative training targets; raises DataError."""

@@ -1,4 +1,4 @@
-"""Named settings; the numbers were chosen on validation data, see ``benchmarks/quality/expression.py``."""
+"""Named settings; the numbers were chosen on validation data, see ``benchmarks/quality/sequences.py``."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from labtune.ragged import Ragged
 from labtune.specs import Labels, Record
 from labtune_expression.bins import Bins, softened, variance
 from labtune_expression.head import ValueHead
-from labtune_expression.losses import SoftBins, SquaredError
+from labtune_expression.losses import Gaussian, HuberError, Poisson, SoftBins, SquaredError
 from labtune_expression.transforms import restored
 
 LABELS = Labels(kind="values", names=("leaf", "root"))
@@ -93,6 +93,42 @@ def test_what_is_explained_is_what_is_predicted():
         output = head(hidden(), batch())
         numbers = torch.tensor([one.value for one in head.decode(output, batch())])
         torch.testing.assert_close(head.explained(output), numbers, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("transform", ["standardise", "log", "rank"])
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        (SquaredError, {}),
+        (HuberError, {}),
+        (Gaussian, {"uncertainty": True}),
+        (SoftBins, {"bins": 24, "members": 2}),
+    ],
+)
+def test_every_loss_learns_on_every_scale(loss, options, transform):
+    learn(loss, options, transform)
+
+
+def test_counts_are_learned_on_the_scale_of_logarithms():
+    learn(Poisson, {}, "log")
+    with pytest.raises(SettingsError, match=r"head\.transform to log"):
+        learn(Poisson, {}, "rank")
+
+
+def learn(loss, options, transform):
+    """Fit five records to within a fifth of their spread."""
+    torch.manual_seed(0)
+    head, penalty, data = ValueHead(6, LABELS, transform=transform, dropout=0.0, **options), loss(LABELS), batch()
+    head.fit(data)
+    optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
+    for _ in range(300):
+        optimiser.zero_grad()
+        penalty(head(hidden(), data), data).backward()
+        optimiser.step()
+    numbers = torch.tensor([one.value for one in head.decode(head(hidden(), data), data)])
+    known = ~TARGETS.isnan()
+    spread = TARGETS[known].std()
+    assert float((numbers - TARGETS)[known].abs().max()) < 0.2 * spread
 
 
 def test_what_does_not_go_together_is_refused():
