@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from labtune import hookspecs, protocols, specs
+from labtune.catalog import resolve
 from labtune.cli import build_parser
+from labtune.encoder.methods import METHODS
+from labtune.encoder.methods.rates import DEFAULTS
 from labtune.plugins import KINDS, PREFIX
 from labtune.scaffold import render
 from labtune.settings import Settings
@@ -121,6 +124,23 @@ def parameters(kind: Any) -> dict[str, str]:
     return found
 
 
+def methods() -> str:
+    """List the fine-tuning methods with their options and learning rates."""
+    head = ["| method | what learns | options, with defaults | learning rates |", "| --- | --- | --- | --- |"]
+    rows = []
+    for name, target in METHODS.items():
+        kind = resolve(target)
+        about = {option: text for base in reversed(kind.__mro__) for option, text in parameters(base).items()}
+        options = [
+            f"`{item.name}` ({'not set' if item.default is None else str(item.default).lower()}): {about[item.name]}"
+            for item in fields(kind)
+        ]
+        summary = inspect.cleandoc(kind.__doc__).split("\n\n")[0].replace("\n", " ")
+        rates = ", ".join(f"{rate:g}" for rate in DEFAULTS[name])
+        rows.append(f"| `{name}` | {_cell(_plain(summary))} | {'<br>'.join(options)} | {rates} |")
+    return "\n".join([*head, *rows, ""])
+
+
 def layers() -> str:
     """Show the import layers that import-linter holds."""
     contracts = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
@@ -152,6 +172,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "records": records,
     "data": data,
     "layers": layers,
+    "methods": methods,
     "parts": parts,
 }
 
