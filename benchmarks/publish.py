@@ -46,8 +46,9 @@ PROTEIN_NOTE = (
     "Default presets, and `variants` for GB1 and avGFP. Mean over seeds with the mean 95 % interval on test data. "
     "Secondary structure is tested on FLIP's validation split, its own test set not being at hand; GB1 is FLIP's "
     "two-vs-rest; avGFP has 5,000 training variants; meltome and contacts are split at 30 % identity; DeepLoc trains "
-    "on the 2,768 test proteins, the training file not being at hand, and is tested on the validation file without proteins in "
-    "two places. The baselines learn from the training part alone, without validation records. Times were taken beside other work."
+    "on the 2,768 test proteins, the training file not being at hand, and is tested on the validation file without "
+    "the 23 proteins in two places. The baselines learn from the training part alone, without validation records. "
+    "Times were taken beside other work."
 )
 NAMES = {
     "entity_f1": "entity F1",
