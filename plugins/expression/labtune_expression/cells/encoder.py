@@ -14,11 +14,11 @@ from labtune.ragged import Ragged
 
 
 class FeatureEncoder(Encoder):
-    """Two layers on the principal components of the features, and beside them a linear map of the features themselves.
+    """Two layers on the principal components of the features, and beside them, if wanted, a linear map of the features.
 
-    Components keep the noise of single genes out; the linear map, which starts at zero, finds single genes that tell.
-    In training, features are hidden at random, because no gene is seen in every cell. The components are learned from
-    training data and stay as they are.
+    Components keep the noise of single genes out. They are learned from training data and stay as they are. The linear
+    map, which starts at zero, finds single genes that tell; it pays where there are few samples. In training, features
+    are hidden at random, because no gene is seen in every cell.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class FeatureEncoder(Encoder):
         features: int = 3000,
         components: int = 50,
         hidden_share: float = 0.5,
-        straight: float = 0.1,
+        straight: float = 0.0,
         width: int = 256,
         dropout: float = 0.5,
     ) -> None:

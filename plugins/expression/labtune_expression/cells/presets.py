@@ -52,7 +52,7 @@ SAMPLE_PRESETS = (
             "batch_size": 16,
             "weight_decay": 0.2,
             "tokenizer": {"genes": 2000, "standardise": True},
-            "encoder_options": {"features": 2000, "components": 20, "width": 32},
+            "encoder_options": {"features": 2000, "components": 20, "width": 32, "straight": 1.0},
         },
     ),
 )
