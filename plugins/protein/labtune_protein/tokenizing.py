@@ -79,6 +79,8 @@ class SequenceTokenizer:
         If a sequence has another length than the wild type.
     """
 
+    alphabet = STANDARD
+
     def __init__(self, vocabulary: Any, labels: Labels, *, wild_type: str = "") -> None:
         self.residues = Residues(vocabulary)
         self.targets = TargetEncoder(labels)
