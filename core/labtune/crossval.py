@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,14 @@ class Plan(NamedTuple):
 
     folds: int
     repeats: int
+
+
+class Fold(NamedTuple):
+    """One of the runs: the name of its folder, and the settings by which it differs from the others."""
+
+    name: str
+    split: str
+    seed: int
 
 
 def cross_validate(
@@ -60,12 +68,10 @@ def cross_validate(
     folder.path.mkdir(parents=True, exist_ok=True)
     write_text(folder.settings, settings.to_toml())
     runs = []
-    for repeat in range(plan.repeats):
-        for fold in range(plan.folds):
-            chosen = replace(settings, split=f"fold:{plan.folds}:{fold}", seed=settings.seed + repeat)
-            place = folder.path / f"repeat-{repeat + 1}-fold-{fold + 1}"
-            runs.append(run_settings(chosen, place, resume=resume and place.exists(), catalog=known).metrics)
-            _drop_weights(RunFolder(place))
+    for fold in folds_of(settings, plan):
+        chosen, place = replace(settings, split=fold.split, seed=fold.seed), folder.path / fold.name
+        runs.append(run_settings(chosen, place, resume=resume and place.exists(), catalog=known).metrics)
+        drop_weights(RunFolder(place))
     summary = summarise(runs)
     write_json(folder.path / SUMMARY, summary)
     return folder.path, summary
@@ -79,6 +85,14 @@ def read_plan(settings: Settings) -> Plan:
     if settings.data.keys() & {"valid", "test"}:
         raise SettingsError("cross-validation makes its own validation and test data: give one file with --train")
     return Plan(int(folds), int(repeats or 1))
+
+
+def folds_of(settings: Settings, plan: Plan) -> Iterator[Fold]:
+    """Yield every fold of every repetition; each repetition deals the records by another seed."""
+    for repeat in range(plan.repeats):
+        for fold in range(plan.folds):
+            name = f"repeat-{repeat + 1}-fold-{fold + 1}"
+            yield Fold(name, f"fold:{plan.folds}:{fold}", settings.seed + repeat)
 
 
 def summarise(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -147,6 +161,7 @@ def _size(run: Mapping[str, Any], part: str) -> int:
     return int(run["data"].get(part, {}).get("records", 0))
 
 
-def _drop_weights(folder: RunFolder) -> None:
+def drop_weights(folder: RunFolder) -> None:
+    """Keep of a fold's run its predictions and scores alone."""
     for place in (folder.checkpoints, folder.model):
         shutil.rmtree(place, ignore_errors=True)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from labtune.catalog import load_catalog
 from labtune.cli.flags import TASK, add_settings, given_settings
 from labtune.cli.launch import count
-from labtune.cli.output import Subparsers, print_json
+from labtune.cli.output import Subparsers, print_json, print_scores
+from labtune.errors import SettingsError
 
 if TYPE_CHECKING:
     from labtune.experiments.findings import Findings
+    from labtune.experiments.request import Request
 
 
 def add(subparsers: Subparsers) -> None:
@@ -23,7 +25,8 @@ def add(subparsers: Subparsers) -> None:
         help="search for settings that do well on validation data",
         description="Try methods, learning rates, batch sizes and what the task's preset declares; a setting that is "
         "given here is not searched. The same command goes on where it was stopped, and several that run at once, also "
-        "on several machines with one folder, share the trials. Test data is not touched.",
+        "on several machines with one folder, share the trials. Test data is not touched. With --split cv:5 every fold "
+        "has a search of its own and is then tested: nested cross-validation.",
     )
     parser.add_argument("task", metavar="TASK|FILE.toml", help=TASK)
     parser.add_argument("--trials", metavar="N", type=count, required=True, help="settings to try, by all processes")
@@ -39,11 +42,13 @@ def add(subparsers: Subparsers) -> None:
 
 def work(arguments: argparse.Namespace) -> int:
     """Search and tell."""
-    from labtune.experiments.request import Request
+    from labtune.experiments.request import FOLDS, Request
     from labtune.experiments.search import search
 
     request = Request(load_catalog(), arguments.task, given_settings(arguments), arguments.set)
     out = arguments.out or Path("runs") / f"{Path(arguments.task).name.removesuffix('.toml')}-search"
+    if request.base().split.startswith(FOLDS):
+        return _nested(arguments, request, out)
     if arguments.jobs > 1:
         request.base()  # what is wrong with them is told once
         code = _share(arguments, out)
@@ -51,6 +56,21 @@ def work(arguments: argparse.Namespace) -> int:
             return code
     found = search(request, out, arguments.trials, arguments.pruner)
     _tell(found, out, as_json=arguments.json)
+    return 0
+
+
+def _nested(arguments: argparse.Namespace, request: Request, out: Path) -> int:
+    """Search in every fold and test it."""
+    if arguments.jobs > 1:
+        raise SettingsError("a nested search runs in one process: leave --jobs out")
+    from labtune.experiments.nested import PAGE, nested_search
+
+    summary = nested_search(request, out, arguments.trials, arguments.pruner)
+    if arguments.json:
+        print_json({"folder": str(out), **summary})
+        return 0
+    print_scores(summary["test"], summary["baseline"])
+    print(f"page: {out / PAGE}")
     return 0
 
 
