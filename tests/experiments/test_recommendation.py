@@ -38,9 +38,10 @@ def test_test_scores_take_no_part():
     assert recommend(items, "macro_f1").method == "lora"
 
 
-def test_equal_memory_is_decided_by_time():
-    quick = combination("head", 32, 0.899, 1000, seconds=1)
-    assert recommend([FULL, quick], "macro_f1").method == "head"
+@pytest.mark.parametrize(("memory", "method"), [(1000, "head"), (1015, "head"), (1030, "full")])
+def test_equal_memory_is_decided_by_time(memory, method):
+    quick = combination("head", 32, 0.899, memory, seconds=1)
+    assert recommend([FULL, quick], "macro_f1").method == method
 
 
 def test_errors_are_better_when_smaller():

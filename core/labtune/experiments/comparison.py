@@ -120,7 +120,7 @@ def page(found: Comparison) -> Page:
     first, grid = found.runs[0], found.grid
     why = (
         "Chosen by validation data and cost alone: of those at most one standard error below the best, the one that "
-        "needs the least memory. Test scores stand beside it and took no part."
+        "needs the least memory; within 2%, the fastest. Test scores stand beside it and took no part."
     )
     best = found.recommendation
     run = next((run for run in found.runs if best and (run["method"], run["bits"]) == (best.method, best.bits)), first)

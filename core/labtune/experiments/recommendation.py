@@ -2,7 +2,7 @@
 
 The one-standard-error rule of Breiman, Friedman, Olshen and Stone, *Classification and Regression Trees* (1984): among
 the candidates whose score is at most one standard error below the best, the simplest is taken, here the one that needs
-the least memory. Test scores take no part.
+the least memory, or the fastest of those that need as little but for chance. Test scores take no part.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from labtune.evaluation.report.words import label, score
 from labtune.experiments.combinations import Combination
+
+SAME_MEMORY = 1.02  # ratio up to which the peaks of two processes count as equal
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def recommend(combinations: Sequence[Combination], monitor: str) -> Recommendati
     best = max(known, key=lambda item: goodness(item, monitor))
     error = best.valid.standard_error()
     good = [item for item in known if goodness(best, monitor) - goodness(item, monitor) <= error]
-    chosen = min(good, key=lambda item: (item.memory_mb, item.seconds))
+    little = SAME_MEMORY * min(item.memory_mb for item in good)
+    chosen = min((item for item in good if item.memory_mb <= little), key=lambda item: item.seconds)
     whole = [item for item in known if (item.method, item.bits) == ("full", 32)]
     others = [item for item in [*whole, best, *known] if item is not chosen]
     sentence = (
