@@ -5,7 +5,7 @@ It beats many foundation models of single cells (Boiarsky et al. 2024, doi:10.10
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -21,22 +21,27 @@ STRENGTH = 1.0  # inverse of the penalty, scikit-learn's C
 
 def fit_linear(records: Sequence[Record], labels: Labels) -> Baseline:
     """Fit one against the rest for each class, on all genes of the training data."""
-    places: dict[str, int] = {}
+    vocabulary: dict[str, int] = {}
     for genes in {id(record.input.genes): record.input.genes for record in records}.values():
         for name in genes.names:
-            places.setdefault(gene_key(name), len(places))
+            vocabulary.setdefault(gene_key(name), len(vocabulary))
     linear = LogisticRegression(C=STRENGTH, l1_ratio=1.0, solver="liblinear", random_state=0)
-    model = OneVsRestClassifier(linear).fit(_matrix(records, places), [record.target for record in records])
-    return lambda asked: class_predictions(model, _matrix(asked, places), asked, labels)
+    model = OneVsRestClassifier(linear).fit(_matrix(records, vocabulary), [record.target for record in records])
+    return lambda asked: class_predictions(model, _matrix(asked, vocabulary), asked, labels)
 
 
-def _matrix(records: Sequence[Record], places: dict[str, int]) -> csr_matrix:
+def _matrix(records: Sequence[Record], vocabulary: Mapping[str, int]) -> csr_matrix:
     """Normalised expression ``(B, G)``; genes that training data did not have are left out."""
+    files = {id(record.input.genes): record.input.genes for record in records}
+    places = {
+        number: np.array([vocabulary.get(gene_key(name), -1) for name in genes.names])
+        for number, genes in files.items()
+    }
     columns, values = [], []
     for record in records:
-        found = [places.get(gene_key(record.input.genes.names[column]), -1) for column in record.input.columns]
-        known = np.array(found) >= 0
-        columns.append(np.array(found)[known])
-        values.append(record.input.normalised()[known])
+        found = places[id(record.input.genes)][record.input.columns]
+        columns.append(found[found >= 0])
+        values.append(record.input.normalised()[found >= 0])
     bounds = np.cumsum([0, *map(len, columns)])
-    return csr_matrix((np.concatenate(values), np.concatenate(columns), bounds), shape=(len(records), len(places)))
+    shape = (len(records), len(vocabulary))
+    return csr_matrix((np.concatenate(values), np.concatenate(columns), bounds), shape=shape)
