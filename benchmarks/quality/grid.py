@@ -9,7 +9,6 @@ The result is written after each cell. Test data take no part in the choice; eac
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 import time
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from subsets import SUBSETS
 from labtune.catalog import load_catalog
 from labtune.experiments.combinations import combine, read_runs
 from labtune.experiments.comparison import compare
-from labtune.experiments.grid import Cell, Grid, plan_grid
+from labtune.experiments.grid import Cell, plan_grid
 from labtune.experiments.recommendation import recommend
 from labtune.experiments.request import Request
 from labtune.settings import METHODS
@@ -50,15 +49,18 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so long")
     arguments = parser.parse_args()
     end = time.monotonic() + 60 * arguments.minutes
-    for name, seed in itertools.product(arguments.data, arguments.seeds):
+    for name in arguments.data:
         request, folder = request_of(name, arguments.out), arguments.out / name
-        for cell in plan(request, folder, arguments.methods, arguments.bits, [seed]).cells:
+        axes = axes_of(arguments.methods, arguments.bits, arguments.seeds)
+        cells = sorted(plan_grid(request, folder, axes).cells, key=lambda cell: cell.settings.seed)
+        for cell in cells:
             if cell.is_finished():
                 continue
             if time.monotonic() > end:
                 return
             run(request, folder, cell)
             collect(name, request, folder)
+        compare(request, folder, axes)  # nothing is left to run: this writes the page
 
 
 def request_of(name: str, out: Path) -> Request:
@@ -69,23 +71,22 @@ def request_of(name: str, out: Path) -> Request:
     return Request(load_catalog(), subset.task, flags)
 
 
-def plan(request: Request, folder: Path, methods: Sequence[str], bits: Sequence[int], seeds: Sequence[int]) -> Grid:
-    """Plan a grid without running anything."""
-    axes = {"method": methods, "bits": [str(value) for value in bits], "seed": [str(seed) for seed in seeds]}
-    return plan_grid(request, folder, axes)
+def axes_of(methods: Sequence[str], bits: Sequence[int], seeds: Sequence[int]) -> dict[str, Sequence[str]]:
+    """Write the values as they are typed."""
+    return {"method": methods, "bits": [str(value) for value in bits], "seed": [str(seed) for seed in seeds]}
 
 
 def run(request: Request, folder: Path, cell: Cell) -> None:
     """Run one cell."""
     chosen = cell.settings
-    compare(request, folder, {"method": [chosen.method], "bits": [str(chosen.bits)], "seed": [str(chosen.seed)]})
+    compare(request, folder, axes_of([chosen.method], [chosen.bits], [chosen.seed]))
     print(f"{time.strftime('%H:%M:%S')} {folder.name} {cell.name}", flush=True)
 
 
 def collect(name: str, request: Request, folder: Path) -> None:
     """Write everything that is finished, whichever call it came from."""
     seeds = sorted({int(path.name.rpartition("-")[2]) for path in (folder / "runs").glob("*-bits-seed-*[0-9]")})
-    grid = plan(request, folder, METHODS, BITS, seeds)
+    grid = plan_grid(request, folder, axes_of(METHODS, BITS, seeds))
     runs = read_runs(grid)
     combinations = combine(runs)
     found = recommend(combinations, runs[0]["monitor"])
