@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,19 @@ def data(name: str) -> Path:
     return path
 
 
+def conll2003(folder: Path, part: str, every: int = 1) -> Path:
+    """Return a part of CoNLL-2003, or write every k-th of its documents into a folder and return that."""
+    file = data(f"text/conll2003_en/{part}.txt")
+    if every == 1:
+        return file
+    mark = "-DOCSTART-"
+    documents = file.read_text(encoding="utf-8").split(mark)[1:]
+    folder.mkdir(parents=True, exist_ok=True)
+    few = folder / f"{part}-{every}.txt"
+    few.write_text("".join(f"{mark}{document}" for document in documents[::every]), encoding="utf-8")
+    return few
+
+
 def machine() -> dict[str, Any]:
     """Describe the machine that measures."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
@@ -38,15 +52,21 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def matmul_rate(dtype: torch.dtype, size: int = 2048, repeats: int = 8) -> float:
-    """Measure the processor's matrix-product rate, in floating-point operations a second (best of several)."""
-    import time
+def finish() -> None:
+    """Wait until the device has done what it was told."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
-    left, right = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+
+def matmul_rate(dtype: torch.dtype, size: int = 2048, repeats: int = 8) -> float:
+    """Measure the device's matrix-product rate, in floating-point operations a second (best of several)."""
+    left, right = (torch.randn(size, size).to(device(), dtype) for _ in range(2))
     best = float("inf")
     for _ in range(repeats):
+        finish()
         began = time.perf_counter()
         left @ right
+        finish()
         best = min(best, time.perf_counter() - began)
     return 2 * size**3 / best
 

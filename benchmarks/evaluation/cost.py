@@ -72,27 +72,34 @@ def main() -> None:
     """Run once, print the shares, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--method", default="full")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the run is made, for the coverage script")
+    parser.add_argument("--every", type=int, default=1, metavar="K", help="take every K-th document")
     parser.add_argument("--dry", action="store_true", help="write nothing")
     arguments = parser.parse_args()
-    files = {part: str(common.data(f"text/conll2003_en/{part}.txt")) for part in ("train", "valid", "test")}
     catalog = load_catalog()
-    flags = {"data": files, "epochs": arguments.epochs, "method": arguments.method}
-    settings = resolve_settings(catalog, "ner.conll2003", flags)
     clock = Clock()
     for step, targets in STEPS.items():
         for target in targets:
             clock.time(step, target)
-    began = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        metrics = run_settings(settings, arguments.keep or Path(folder) / "run", catalog=catalog).metrics
+        place = Path(folder)
+        files = {p: str(common.conll2003(place / "data", p, arguments.every)) for p in ("train", "valid", "test")}
+        settings = resolve_settings(catalog, "ner.conll2003", {"data": files, "epochs": arguments.epochs})
+        began = time.perf_counter(), time.process_time()
+        metrics = run_settings(settings, place / "run", catalog=catalog).metrics
     total = [time.perf_counter() - began[0], time.process_time() - began[1]]
     found = shares(clock.seconds, total)
-    found |= {"epochs": arguments.epochs, "train_seconds": metrics["train"]["seconds"], "split": metrics["split"]}
+    found |= {
+        "epochs": arguments.epochs,
+        "every": arguments.every,
+        "train_seconds": metrics["train"]["seconds"],
+        "split": metrics["split"],
+    }
     print(found)
     if not arguments.dry:
-        print("written:", common.write("cost", {"command": "benchmarks/evaluation/cost.py", **found}))
+        print(
+            "written:",
+            common.write("cost", {"command": f"benchmarks/evaluation/cost.py --every {arguments.every}", **found}),
+        )
 
 
 def shares(steps: dict[str, list[float]], total: list[float]) -> dict[str, Any]:

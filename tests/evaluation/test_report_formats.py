@@ -82,6 +82,22 @@ def test_side_by_side(tmp_path, monkeypatch):
     assert len(json.loads((tmp_path / "report.json").read_text())["runs"]) == 3
 
 
+def test_how_runs_stand(tmp_path):
+    def read(*values, **changes):
+        places = [make_run(tmp_path / f"r{v}{seed}", v, seed, **changes) for seed, v in enumerate(values)]
+        return [read_run(place) for place in places]
+
+    seeds = Together.of(read(0.7, 0.8, 0.9)).verdict
+    assert seeds.headline == "macro F1 0.800 on average over 3 seeds"
+    assert "from 0.700 to 0.900, with a standard deviation of 0.100" in seeds.explanation
+    other = read_run(make_run(tmp_path / "fast", 0.65, rate=0.5))
+    near = Together.of([read_run(tmp_path / "r0.70"), other]).verdict
+    assert near.headline == "r0.70 has the best macro F1"
+    assert "may be chance" in near.explanation  # the intervals are a tenth to either side
+    far = Together.of([read_run(tmp_path / "r0.92"), other]).verdict
+    assert far.explanation.endswith("0.650 for fast, the next. Their 95% intervals lie apart.")
+
+
 def test_equal_names_and_different_tasks(tmp_path):
     (tmp_path / "x").mkdir()
     runs = [read_run(make_run(place)) for place in (tmp_path / "one", tmp_path / "x" / "one")]

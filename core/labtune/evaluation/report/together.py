@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +13,9 @@ from labtune.errors import RunError
 from labtune.evaluation.report.content import RunContent
 from labtune.evaluation.report.markdown import interval, section_markdown
 from labtune.evaluation.report.page import environment
+from labtune.evaluation.report.standing import Standing, main_score, repetitions, settings_of, standing
 from labtune.evaluation.report.words import label, setting
 from labtune.evaluation.sections import Bar, Bars, Cell, Section, Table
-from labtune.settings import FACTS
-
-IDLE = ("seed",)  # settings by which repetitions differ
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,11 @@ class Together:
         names = [run.name for run in self.runs]
         return [f"{name} ({row + 1})" if names.count(name) > 1 else name for row, name in enumerate(names)]
 
+    @property
+    def verdict(self) -> Standing:
+        """How they stand to each other."""
+        return standing(self.runs, self.names)
+
     def sections(self) -> list[Section]:
         """The main score drawn, all scores, repetitions, settings that differ, and the data."""
         return [self._main(), self._scores(), *self._repetitions(), *self._settings(), self._data()]
@@ -57,7 +59,8 @@ class Together:
     def markdown(self) -> str:
         """Write everything as Markdown."""
         blocks = [block for section in self.sections() for block in section_markdown(section)]
-        return "\n\n".join([f"# {self.task}: {len(self.runs)} runs", *blocks]) + "\n"
+        verdict = f"**{self.verdict.headline}.** {self.verdict.explanation}"
+        return "\n\n".join([f"# {self.task}: {len(self.runs)} runs", verdict, *blocks]) + "\n"
 
     def html(self) -> str:
         """Return a page of its own."""
@@ -69,8 +72,9 @@ class Together:
         """Return the scores of each run and its settings."""
         return {
             "task": self.task,
+            "verdict": f"{self.verdict.headline}. {self.verdict.explanation}",
             "runs": [
-                {"name": name, "settings": _settings_of(run), "metrics": run.metrics}
+                {"name": name, "settings": settings_of(run), "metrics": run.metrics}
                 for name, run in zip(self.names, self.runs, strict=True)
             ],
         }
@@ -94,14 +98,9 @@ class Together:
 
     def _repetitions(self) -> list[Section]:
         """Mean and spread of runs that differ in nothing but the seed."""
-        alike: defaultdict[str, list[RunContent]] = defaultdict(list)
-        for run in self.runs:
-            alike[repr(sorted((k, v) for k, v in _settings_of(run).items() if k not in IDLE))].append(run)
         rows: list[list[Cell]] = []
-        for some in alike.values():
-            found = [{row.name: row.judged.value for row in run.scores()} for run in some]
-            values = [scores.get(some[0].monitor) for scores in found]
-            known = [value for value in values if value is not None]
+        for some in repetitions(self.runs):
+            known = [value for run in some if (value := main_score(run).value) is not None]
             if len(known) > 1:
                 names = ", ".join(run.name for run in some)
                 rows.append(
@@ -112,7 +111,7 @@ class Together:
         return [Table("Several seeds", columns, rows, note)] if rows else []
 
     def _settings(self) -> list[Section]:
-        tables = [_settings_of(run) for run in self.runs]
+        tables = [settings_of(run) for run in self.runs]
         keys = [
             key for key in dict.fromkeys(k for t in tables for k in t) if len({repr(t.get(key)) for t in tables}) > 1
         ]
@@ -128,13 +127,3 @@ class Together:
             rows.append([f"{part}: file", *(str(entry.get("sha256", ""))[:12] for entry in data)])
         rows.append(["split", *(str(run.metrics.get("split", "")) for run in self.runs)])
         return Table("Data", ("", *self.names), rows, "Hashes of files and split: equal ones name equal data.")
-
-
-def _settings_of(run: RunContent) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in run.settings.items():
-        if isinstance(value, Mapping) and key != FACTS:
-            found |= {f"{key}.{name}": entry for name, entry in value.items()}
-        elif key != FACTS:
-            found[key] = value
-    return found
