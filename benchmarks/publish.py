@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from pages import RESULTS, ROOT, interval, read, table
 from publish_methods import method_sections
+from publish_scale import scale_sections
 
 INTRO = """# Results
 
@@ -68,6 +69,7 @@ def main() -> None:
     sections.append(expression_section())
     sections.append(protein_section())
     sections += method_sections()
+    sections += scale_sections()
     (ROOT / "docs" / "results.md").write_text("\n".join([INTRO, *sections]))
     readme = ROOT / "README.md"
     block = f"<!-- results:conll2003 -->\n{headline()}\n<!-- /results -->"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labtune.deploy.predictor import CHUNK, Predictor, evaluate_file, load, predict_file
+from labtune.deploy.predictor import CHUNK, Predictor, chunks, evaluate_file, load, predict_file
 from labtune.errors import DataError, LabtuneError, RunError
 from labtune.pipeline import Run, run
 from labtune.specs import Record
@@ -57,8 +57,34 @@ def test_no_more_is_read_than_a_chunk(predictor):
     taken = [0]
     stream = predictor.stream(counted(CHUNK + 10, taken))
     assert next(stream).id == "0"
-    assert taken == [CHUNK]
+    assert taken == [CHUNK + 1]  # the one that did not fit is read already
     assert [int(prediction.id) for prediction in stream] == list(range(1, CHUNK + 10))
+
+
+def test_long_records_make_small_chunks(monkeypatch):
+    monkeypatch.setattr("labtune.deploy.predictor.CHUNK_SIZE", 10)
+    records = [Record(str(number), "x" * size) for number, size in enumerate((4, 4, 4, 30, 1, 1))]
+    assert [[len(record.input) for record in chunk] for chunk in chunks(records)] == [[4, 4], [4], [30], [1, 1]]
+    numbers = [Record(str(number), number) for number in range(4)]
+    assert list(map(len, chunks(numbers))) == [4]
+
+
+def test_what_is_predicted_is_written_at_once(finished, tmp_path, monkeypatch):
+    """When the reader is asked for the last records of a file, the first predictions are on the disk."""
+    monkeypatch.setattr("labtune.deploy.predictor.CHUNK", 50)
+    out, seen = tmp_path / "out.jsonl", []
+
+    def read(path, *, labelled):
+        for number in range(1000):
+            yield Record(str(number), "up")
+        partial = tmp_path / ".out.jsonl.partial"
+        seen.append(len(partial.read_text().splitlines()))
+        assert not out.exists()
+
+    monkeypatch.setattr("labtune_finance.phrasebank.read", read)
+    predict_file(finished.folder, tmp_path / "any.txt", out)
+    assert seen[0] > 800
+    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == list(map(str, range(1000)))
 
 
 def resident_mb() -> float:

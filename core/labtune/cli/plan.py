@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from labtune.catalog import load_catalog
 from labtune.cli.flags import TASK, add_settings, given_settings
+from labtune.cli.launch import add_processes
 from labtune.cli.output import Subparsers, print_columns, print_json
 from labtune.settings import resolve_settings
 
@@ -37,6 +38,8 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("task", metavar="TASK|FILE.toml", help=TASK)
     add_settings(parser)
     parser.add_argument("--memory", metavar="SIZE", type=size, help="to fit in, such as 8GB; default: what there is")
+    add_processes(parser)
+    parser.add_argument("--shard", action="store_true", default=None, help="they share out what each would hold whole")
     parser.add_argument("--no-time", action="store_true", help="leave out the few steps that are measured")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")
     parser.set_defaults(work=work)
@@ -47,8 +50,15 @@ def work(arguments: argparse.Namespace) -> int:
     from labtune.planning import plan
 
     catalog = load_catalog()
-    settings = resolve_settings(catalog, arguments.task, given_settings(arguments), arguments.set)
-    found = plan(settings, catalog=catalog, memory=arguments.memory, timed=not arguments.no_time)
+    flags = {**given_settings(arguments), "shard": arguments.shard}
+    settings = resolve_settings(catalog, arguments.task, flags, arguments.set)
+    found = plan(
+        settings,
+        catalog=catalog,
+        memory=arguments.memory,
+        processes=arguments.processes,
+        timed=not arguments.no_time,
+    )
     if arguments.json:
         print_json(found.to_json())
     else:
@@ -70,8 +80,8 @@ def _tell(found: Plan) -> None:
         f"{settings.encoder}, method {settings.method}, {settings.bits} bits: {found.parameters:,} weights, "
         f"{found.trainable:,} of them learn"
     )
-    rows = [[words, _gigabytes(memory[name])] for name, words in NAMES.items() if memory[name]]
-    print_columns([*rows, ["together", _gigabytes(found.total)]])
+    rows = [[words, _amount(memory[name])] for name, words in NAMES.items() if memory[name]]
+    print_columns([*rows, ["together", _amount(found.total)]])
     if found.duration is not None:
         print(
             f"time: about {_period(found.duration.epoch)} an epoch, {_period(found.duration.total)} in all "
@@ -81,15 +91,17 @@ def _tell(found: Plan) -> None:
 
 
 def _verdict(found: Plan) -> str:
-    there = _gigabytes(found.limit)
+    there = _amount(found.limit)
     if found.fits:
         return f"fits in {there} with {found.settings.batch_tokens:,} tokens a pass"
-    ways = [f"{candidate.flags} does, about {_gigabytes(candidate.bytes)}" for candidate in found.instead]
+    ways = [f"{candidate.flags} does, about {_amount(candidate.bytes)}" for candidate in found.instead]
     return "; ".join([f"does not fit in {there}", *(ways or ["nor does anything lighter: choose a smaller encoder"])])
 
 
-def _gigabytes(count: float) -> str:
-    return f"{count / 1e9:.2g} GB" if count < 1e10 else f"{count / 1e9:.0f} GB"
+def _amount(count: float) -> str:
+    if count < 10**9:
+        return f"{count / 1e6:.3g} MB"
+    return f"{count / 1e9:.2g} GB" if count < 10**10 else f"{count / 1e9:.0f} GB"
 
 
 def _period(seconds: float) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from labtune.settings import Layer, Settings, read_setting
 from labtune.specs import Prediction, Record
 
 CHUNK = 4096  # records in memory at once
+CHUNK_SIZE = 2**19  # letters, words or the like in memory at once, of records that have a length
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,7 @@ class Predictor:
 
     def stream(self, records: Iterable[Record]) -> Iterator[Prediction]:
         """Predict records as they come, in order, a chunk at a time."""
-        remaining = iter(records)
-        while chunk := list(islice(remaining, CHUNK)):
+        for chunk in chunks(records):
             data = self.parts.tokenizer([replace(record, target=None) for record in chunk])
             predictions = predict(
                 self.parts.model,
@@ -171,6 +170,21 @@ def evaluate_file(run: str | Path, file: str | Path) -> dict[str, Any]:
     predictions = predictor.predict(records)
     scores = score(parts.metrics, predictions, records, seed=predictor.settings.seed)
     return {"task": parts.task.name, "scores": scores, "records": len(records), "sha256": sha256_of(file)}
+
+
+def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Cut a stream where as many records or as long ones are together as memory is to hold; each chunk has one."""
+    chunk: list[Record] = []
+    held = 0
+    for record in records:
+        size = len(record.input) if isinstance(record.input, Sized) else 1
+        if chunk and (len(chunk) == CHUNK or held + size > CHUNK_SIZE):
+            yield chunk
+            chunk, held = [], 0
+        chunk.append(record)
+        held += size
+    if chunk:
+        yield chunk
 
 
 def _as_records(inputs: Iterable[Any]) -> Sequence[Record]:

@@ -24,6 +24,7 @@ from labtune.planning.ledger import Ledger, size_of
 from labtune.protocols import Batch, Loss
 from labtune.ragged import Ragged
 from labtune.settings import Settings
+from labtune.training.frozen import is_frozen
 
 EVEN = 640  # tokens of a record at which attention costs about as much as the rest
 EPOCH_SAMPLE = 2000  # steps of the first epoch that are looked through
@@ -60,6 +61,18 @@ class Footprint:
         """All together."""
         return self.weights + self.gradients + self.optimizer + self.activations + self.data
 
+    def among(self, processes: int, *, shard: bool) -> Footprint:
+        """Say what each of several processes needs.
+
+        Data-parallel training holds gradients twice, the second time as what is sent. Where weights are shared out, a
+        process has its part of gradients and averages, and all weights while validation data are scored.
+        """
+        if processes == 1:
+            return self
+        if shard:
+            return replace(self, gradients=self.gradients // processes, optimizer=self.optimizer // processes)
+        return replace(self, gradients=2 * self.gradients)
+
 
 def measure(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings, mode: FakeTensorMode) -> Footprint:
     """Find the footprint of training these parts on these data.
@@ -76,19 +89,24 @@ def measure(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings, mo
         Of the encoder's tensors.
     """
     model = parts.model
-    learning = list(model.trainable().values())
-    gradients = size_of(learning)
-    frozen = not any(parameter.requires_grad for parameter in model.encoder.parameters())
-    predicted = tokenised.values() if frozen else [data for part, data in tokenised.items() if part != "train"]
+    found = before_passes(parts, tokenised, settings)
+    predicted = [data for part, data in tokenised.items() if part != "train" or is_frozen(model)]
     peaks = [_predicting(model, largest_batch(data, settings.batch_tokens), mode, settings) for data in predicted]
     batch, several = largest_pass(tokenised["train"], settings)
     peaks.append(_learning(model, parts.loss, batch, mode, settings, passes=2 if several else 1))
+    return replace(found, activations=max(max(peaks) - found.gradients, 0))
+
+
+def before_passes(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings) -> Footprint:
+    """Say what is needed whatever passes take, which is left at nothing."""
+    model, learning = parts.model, list(parts.model.trainable().values())
     return Footprint(
         weights=size_of([*model.parameters(), *model.buffers()]),
-        gradients=gradients,
+        gradients=size_of(learning),
         optimizer=sum(state_size(parameter, settings) for parameter in learning),
-        activations=max(max(peaks) - gradients, 0),
-        data=sum(_data_size(data) for data in tokenised.values()) + (_states(model, tokenised) if frozen else 0),
+        activations=0,
+        data=sum(_data_size(data) for data in tokenised.values())
+        + (_states(model, tokenised) if is_frozen(model) else 0),
     )
 
 
@@ -131,6 +149,7 @@ def _learning(model: Model, loss: Loss, batch: Batch, mode: FakeTensorMode, sett
             with arithmetic(settings):
                 output = model.head(batch.tokens.with_values(given), batch)
             loss(output, batch).backward()
+            given.grad = None  # it is the gradient that the encoder gets below
             del output
             if hidden.requires_grad:
                 with mode:

@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from labtune.catalog import Catalog, load_catalog
 from labtune.data.splits import Splits, load_splits
@@ -17,7 +18,7 @@ from labtune.encoder.outline import outline_encoder
 from labtune.errors import SettingsError
 from labtune.parts import Parts, build_parts, fit_parts
 from labtune.planning.clock import Duration, estimate
-from labtune.planning.footprint import Footprint, measure
+from labtune.planning.footprint import Footprint, before_passes, measure
 from labtune.planning.ledger import fake_mode
 from labtune.processes import start
 from labtune.protocols import Batch
@@ -104,7 +105,14 @@ class Plan:
         }
 
 
-def plan(settings: Settings, *, catalog: Catalog | None = None, memory: int | None = None, timed: bool = True) -> Plan:
+def plan(
+    settings: Settings,
+    *,
+    catalog: Catalog | None = None,
+    memory: int | None = None,
+    processes: int = 1,
+    timed: bool = True,
+) -> Plan:
     """Find out what a training will cost.
 
     Parameters
@@ -115,6 +123,8 @@ def plan(settings: Settings, *, catalog: Catalog | None = None, memory: int | No
         What is installed, when it was loaded before.
     memory
         Bytes to fit in; what the accelerator or machine has by default.
+    processes
+        How many there are to be. Memory is that of each, time that of one.
     timed
         Whether to measure a few steps, too.
 
@@ -124,7 +134,7 @@ def plan(settings: Settings, *, catalog: Catalog | None = None, memory: int | No
         For whatever would stop the training, except that an encoder's folder needs no weights.
     """
     known = catalog or load_catalog()
-    planner = _Planner(known, load_splits(known.task(settings.task), settings), memory or available_memory())
+    planner = _Planner(known, load_splits(known.task(settings.task), settings), memory or available_memory(), processes)
     return planner.plan(settings, timed=timed)
 
 
@@ -142,13 +152,16 @@ class _Planner:
     catalog: Catalog
     splits: Splits
     limit: int
+    processes: int
 
     def plan(self, settings: Settings, *, timed: bool) -> Plan:
         program = 0 if torch.cuda.is_available() else psutil.Process().memory_info().rss
-        parts, tokenised, footprint = self._try(settings)
+        parts, mode = self._outline(settings)
+        tokenised = {part: parts.tokenizer(records) for part, records in self.splits.records.items()}
+        fit_parts(parts, tokenised["train"])
         found = Plan(
             settings=settings,
-            footprint=footprint,
+            footprint=self._shared(measure(parts, tokenised, settings, mode), settings),
             program=program,
             limit=self.limit,
             parameters=count_parameters(parts.model),
@@ -156,15 +169,13 @@ class _Planner:
             duration=self._time(settings, parts, tokenised) if timed else None,
             instead=(),
         )
-        return found if found.fits else replace(found, instead=tuple(self._lighter(settings, program)))
+        return found if found.fits else replace(found, instead=tuple(self._lighter(settings, tokenised, program)))
 
-    def _try(self, settings: Settings) -> tuple[Parts, dict[str, Batch], Footprint]:
+    def _outline(self, settings: Settings) -> tuple[Parts, FakeTensorMode]:
         mode = fake_mode()
         encoder = outline_encoder(settings, self.catalog, mode=mode)
-        parts = build_parts(settings, self.catalog, self.splits.labels, self.splits.records["train"], encoder=encoder)
-        tokenised = {part: parts.tokenizer(records) for part, records in self.splits.records.items()}
-        fit_parts(parts, tokenised["train"])
-        return parts, tokenised, measure(parts, tokenised, settings, mode)
+        train = self.splits.records["train"]
+        return build_parts(settings, self.catalog, self.splits.labels, train, encoder=encoder), mode
 
     def _time(self, settings: Settings, parts: Parts, tokenised: Mapping[str, Batch]) -> Duration:
         encoder = parts.model.encoder
@@ -178,17 +189,30 @@ class _Planner:
             weights=count_parameters(encoder),
         )
 
-    def _lighter(self, settings: Settings, program: int) -> Iterator[Candidate]:
+    def _lighter(self, settings: Settings, tokenised: Mapping[str, Batch], program: int) -> Iterator[Candidate]:
         """Find at most two ways that fit: one that learns the same, and one that learns less."""
+        room = ROOM * self.limit - program
         for choices in (_same(settings), _less(settings)):
             for changes in choices:
-                try:
-                    needed = self._try(replace(settings, **changes))[2].total + program
-                except SettingsError:  # this encoder does not take the method
-                    continue
-                if needed <= ROOM * self.limit:
-                    yield Candidate(changes, _flags(changes), needed)
+                needed = self._needed(replace(settings, **changes), tokenised, room)
+                if needed is not None:
+                    yield Candidate(changes, _flags(changes), needed + program)
                     break
+
+    def _needed(self, settings: Settings, tokenised: Mapping[str, Batch], room: float) -> int | None:
+        """Bytes that a training takes; None if that is more than there is room for, or it cannot be."""
+        try:
+            parts, mode = self._outline(settings)
+        except SettingsError:  # this encoder does not take the method
+            return None
+        fit_parts(parts, tokenised["train"])
+        if self._shared(before_passes(parts, tokenised, settings), settings).total > room:
+            return None
+        needed = self._shared(measure(parts, tokenised, settings, mode), settings).total
+        return needed if needed <= room else None
+
+    def _shared(self, footprint: Footprint, settings: Settings) -> Footprint:
+        return footprint.among(self.processes, shard=settings.shard)
 
 
 def _same(settings: Settings) -> Iterator[dict[str, Any]]:
