@@ -24,7 +24,7 @@ from labtune.parts import Parts, build_parts, fit_parts
 from labtune.processes import start
 from labtune.protocols import IGNORED, Batch
 from labtune.settings import Settings, resolve_settings
-from labtune.specs import Record
+from labtune.specs import Labels, Record
 from labtune.training.loop import fit
 from labtune.training.training import Training
 
@@ -33,6 +33,7 @@ FLIP = "bio/flip_secondary_structure"
 # ESM-2's architecture at two sizes (Lin et al. 2023); weights are random, which speed does not depend on.
 ESM2_8M = {"num_hidden_layers": 6, "hidden_size": 320, "intermediate_size": 1280, "num_attention_heads": 20}
 ESM2_650M = {"num_hidden_layers": 33, "hidden_size": 1280, "intermediate_size": 5120, "num_attention_heads": 20}
+UNCUT = 1000  # letters or words up to which neither side cuts a record
 FILES = {
     "conll2003": {part: f"{CONLL}/{part}.txt" for part in ("train", "valid", "test")},
     "phrasebank": {"train": "text/financial_phrasebank/Sentences_AllAgree.txt"},
@@ -73,21 +74,24 @@ class Case:
     tokens: int
     asked_tokens: int
 
+    def training(self, folder: Path) -> Training:
+        """Labtune's training, which writes to a folder."""
+        return Training(
+            model=self.parts.model,
+            loss=self.parts.loss,
+            metric=self.parts.metrics[0],
+            train=self.train,
+            valid=None,
+            settings=self.settings,
+            rates=learning_rates(self.parts.model.encoder, self.parts.model.trainable(), self.settings),
+            checkpoints=folder / "checkpoints",
+            log=folder / "log.jsonl",
+        )
+
     def train_ours(self) -> float:
         """Real tokens a second of labtune's training."""
         with tempfile.TemporaryDirectory() as folder:
-            training = Training(
-                model=self.parts.model,
-                loss=self.parts.loss,
-                metric=self.parts.metrics[0],
-                train=self.train,
-                valid=None,
-                settings=self.settings,
-                rates=learning_rates(self.parts.model.encoder, self.parts.model.trainable(), self.settings),
-                checkpoints=Path(folder) / "checkpoints",
-                log=Path(folder) / "log.jsonl",
-            )
-            return self.tokens / fit(training, start("bf16")).seconds
+            return self.tokens / fit(self.training(Path(folder)), start("bf16")).seconds
 
     def train_peer(self, flags: dict[str, Any], batch_size: int | None = None) -> float:
         """Real tokens a second of the Trainer on the same records."""
@@ -132,22 +136,27 @@ class Case:
         return [row.tolist() for row in self.train.targets]
 
 
-def build(name: str, *, steps: int, asked: int, batch_size: int | None = None, **flags: Any) -> Case:
-    """Build a case: so many steps of training, so many records to predict."""
+def build(name: str, *, steps: int, asked: int, batch_size: int) -> Case:
+    """Build a case on public data: so many steps of training, so many records to predict."""
     catalog = load_catalog()
     task, options = TASKS[name]
     data = {part: str(common.data(path)) for part, path in FILES[name].items()}
-    folder = flags.pop("folder", None) or (esm2(catalog, ESM2_8M) if name == "secondary_structure" else locate())
-    chosen = {**options, "data": data, "epochs": 1, "encoder": folder, "batch_size": batch_size or 32, **flags}
+    folder = esm2(catalog, ESM2_8M) if name == "secondary_structure" else locate()
+    chosen = {**options, "data": data, "epochs": 1, "encoder": folder, "batch_size": batch_size}
     settings = resolve_settings(catalog, task, chosen)
     splits = load_splits(catalog.task(task), settings)
-    short = [record for record in splits.records["train"] if len(record.input) <= 1000]  # what neither side cuts
-    parts = build_parts(settings, catalog, splits.labels)
-    train = parts.tokenizer(short[: steps * settings.batch_size])
-    fit_parts(parts, train)
-    chosen_records = splits.records["test"][:asked]
-    tokens = len(parts.tokenizer(chosen_records).tokens.values)
-    return Case(settings, parts, folder, train, chosen_records, len(train.tokens.values), tokens)
+    train = [record for record in splits.records["train"] if len(record.input) <= UNCUT]
+    return assemble(settings, splits.labels, train[: steps * batch_size], splits.records["test"][:asked])
+
+
+def assemble(settings: Settings, labels: Labels, train: Sequence[Record], asked: Sequence[Record]) -> Case:
+    """Build the parts that the settings name, and tokenise."""
+    parts = build_parts(settings, load_catalog(), labels)
+    tokenised = parts.tokenizer(train)
+    fit_parts(parts, tokenised)
+    folder = locate() if settings.encoder == "minilm" else settings.encoder
+    counts = [len(batch.tokens.values) for batch in (tokenised, parts.tokenizer(asked))]
+    return Case(settings, parts, folder, tokenised, asked, *counts)
 
 
 def esm2(catalog: Catalog, shape: dict[str, int]) -> str:

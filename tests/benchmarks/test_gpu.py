@@ -1,0 +1,38 @@
+"""The script for whoever has a GPU runs, shrunken, on any machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+SPEED = Path(__file__).resolve().parents[2] / "benchmarks" / "speed"
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.syspath_prepend(str(SPEED.parent))
+    monkeypatch.syspath_prepend(str(SPEED))
+    before = set(sys.modules)
+    import gpu
+
+    yield gpu
+    for name in set(sys.modules) - before:
+        if str(SPEED.parent) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def test_everything_is_checked_and_measured(gpu):
+    result = gpu.run(gpu.SMALL)
+    assert all(check["ok"] for check in result["checks"])
+    assert {check["check"].split(":")[0] for check in result["checks"]} >= {"bert", "esm", "modernbert"}
+    assert all(speed > 0 for speed in result["speed"]["tokens_per_second"].values())
+    assert 0 < result["speed"]["share_of_matmul_rate"] < 1
+
+
+def test_a_wrong_attention_would_fail(gpu, monkeypatch):
+    from labtune.encoder.packing import Packing
+
+    monkeypatch.setattr(Packing, "mask", lambda self, group, window: None)
+    assert not all(check["ok"] for check in gpu.checks())
