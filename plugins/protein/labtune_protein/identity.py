@@ -2,8 +2,9 @@
 
 Identity is the number of identical residues in the best local alignment (BLOSUM62, gaps 11 and 1) over the length of
 the shorter sequence. MMseqs2 finds the pairs when it is installed. Else every pair of sequences is compared by the
-words of three letters that they share, and those that share more than chance explains are aligned: good to tens of
-thousands of sequences. Below about 0.3 neither finds everything: there identity no longer tells homologues from chance.
+words of three letters that they share, and those that share more than chance explains are aligned: good to twenty
+thousand sequences. Of more, for identities from 0.5, only those are aligned that share words of five letters, which are
+rare enough to be looked up. Below about 0.3 nothing finds all: there identity no longer tells homologues from chance.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from scipy import sparse
 
 from labtune.errors import DataError
 from labtune.specs import Record
-from labtune_protein.baselines import LETTERS, letter_numbers
+from labtune_protein.baselines import LETTERS, STANDARD, letter_numbers
 
 ALIKE = 0.5  # identity from which two proteins count as near duplicates in an audit
 WORD = 3
 BLOCK = 256  # sequences that are compared with all others at once
+MANY = 20_000  # sequences from which on not every pair is compared
+LONG, SHARED = 5, 3  # letters of rare words, and how many of them a pair must share beyond chance
+FREQUENT = 200  # sequences with a word from which on it says nothing
 SURPRISE = 1.5  # standard deviations above chance from which a pair is aligned
 PARTNERS = 20  # most surprising partners of a sequence that are aligned
 VARIANT = 0.8  # identity, letter by letter, from which two sequences of one length need no alignment
@@ -83,7 +87,8 @@ def similarity(records: Sequence[Record], threshold: float = ALIKE) -> list[tupl
     program = shutil.which("mmseqs")
     if program:
         return sorted(_by_mmseqs(program, sequences, threshold))
-    pairs = sorted(set(candidates(sequences)))
+    many = len(sequences) > MANY and threshold >= ALIKE
+    pairs = sorted(set(rare_word_pairs(sequences) if many else candidates(sequences)))
     return [(one, other) for one, other in pairs if identity(sequences[one], sequences[other]) >= threshold]
 
 
@@ -120,17 +125,39 @@ def candidates(sequences: Sequence[str]) -> Iterator[tuple[int, int]]:
             yield min(int(row), int(partner)), max(int(row), int(partner))
 
 
-def _words(sequences: Sequence[str]) -> Any:
-    """Which words of three letters each sequence has: ``(R, 21 ** 3)`` sparse zeros and ones."""
+def rare_word_pairs(sequences: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of rows that share words of five letters, in a time that grows with their number, not all pairs.
+
+    Of 150 residues at identity 0.5, four to five such words are expected to be shared; unrelated ones share 0.01.
+    """
+    words = _words(sequences, LONG)
+    words.data *= (np.bincount(words.indices, minlength=words.shape[1]) < FREQUENT)[words.indices]
+    words.eliminate_zeros()
+    sizes, columns = np.asarray(words.sum(1)).ravel(), words.T.tocsr()
+    for start in range(0, len(sequences), 8 * BLOCK):
+        shared = (words[start : start + 8 * BLOCK] @ columns).tocoo()
+        rows, others = shared.row + start, shared.col
+        expected = sizes[rows] * sizes[others] / len(STANDARD) ** LONG
+        kept = (rows < others) & (shared.data >= SHARED + SHARED * expected)
+        order = np.lexsort((-shared.data[kept], rows[kept]))  # of each sequence the most alike first
+        rows, others = rows[kept][order], others[kept][order]
+        place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        yield from zip(rows[place < PARTNERS].tolist(), others[place < PARTNERS].tolist(), strict=True)
+
+
+def _words(sequences: Sequence[str], length: int = WORD) -> Any:
+    """Which words of so many letters each sequence has: ``(R, 21 ** length)`` sparse zeros and ones."""
     rows = []
     for sequence in sequences:
         letters = letter_numbers(sequence)
-        padded = np.pad(letters, (0, max(0, WORD - len(letters))), constant_values=LETTERS - 1)
-        rows.append(np.unique(np.lib.stride_tricks.sliding_window_view(padded, WORD) @ (LETTERS ** np.arange(WORD))))
+        padded = np.pad(letters, (0, max(0, length - len(letters))), constant_values=LETTERS - 1)
+        rows.append(
+            np.unique(np.lib.stride_tricks.sliding_window_view(padded, length) @ (LETTERS ** np.arange(length)))
+        )
     bounds = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
     columns = np.concatenate(rows)
     ones = np.ones(len(columns), dtype=np.float32)
-    return sparse.csr_matrix((ones, columns, bounds), shape=(len(rows), LETTERS**WORD))
+    return sparse.csr_matrix((ones, columns, bounds), shape=(len(rows), LETTERS**length))
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 from labtune.data.splitting import split_records
 from labtune.errors import DataError
 from labtune.specs import Record
-from labtune_protein.identity import bands, identity, similarity
+from labtune_protein.identity import bands, identity, rare_word_pairs, similarity
 
 MMSEQS = shutil.which("mmseqs")
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
@@ -53,6 +53,18 @@ def test_planted_homologues_are_found(kept):
     records = planted(kept)
     found = set(similarity(records, 0.3))
     assert found == {(2 * number, 2 * number + 1) for number in range(len(records) // 2)}
+
+
+@pytest.mark.parametrize(("kept", "recall"), [(0.9, 1.0), (0.6, 0.95)])
+def test_among_many_rare_words_find_planted_homologues(kept, recall, monkeypatch):
+    monkeypatch.setattr("labtune_protein.identity.MANY", 10)
+    records = planted(kept, families=200)
+    pairs = {(2 * number, 2 * number + 1) for number in range(200)}
+    found = set(similarity(records, 0.5))
+    assert found <= pairs
+    assert len(found) >= recall * len(pairs)
+    asked = set(rare_word_pairs([record.input for record in records]))
+    assert len(asked - pairs) <= 2  # hardly anything is aligned in vain
 
 
 def fragments(kept):
