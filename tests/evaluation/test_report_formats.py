@@ -88,7 +88,7 @@ def test_how_runs_stand(tmp_path):
         return [read_run(place) for place in places]
 
     seeds = Together.of(read(0.7, 0.8, 0.9)).verdict
-    assert seeds.headline == "macro F1 0.800 on average over 3 seeds"
+    assert seeds.headline == "Macro F1 0.800 on average over 3 seeds"
     assert "from 0.700 to 0.900, with a standard deviation of 0.100" in seeds.explanation
     other = read_run(make_run(tmp_path / "fast", 0.65, rate=0.5))
     near = Together.of([read_run(tmp_path / "r0.70"), other]).verdict

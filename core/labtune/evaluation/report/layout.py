@@ -8,6 +8,7 @@ from labtune.evaluation.sections import Bars, Cell, Curve, Figure, Matrix, Scatt
 
 COLUMNS = 5  # of a table that takes half of the page
 CHARACTERS = 36  # of its longest cell
+DIGITS = frozenset("0123456789.,[]- to\N{MINUS SIGN}\N{EN DASH}")
 NARROW = 14  # characters of the longest name of a bar
 
 
@@ -29,7 +30,12 @@ def is_narrow(section: Bars) -> bool:
     return max((len(bar.label) for bar in section.bars), default=0) <= NARROW
 
 
+def is_figure(cell: Cell) -> bool:
+    """Say whether a cell is a number, or a text of numbers such as a score with its interval."""
+    return not isinstance(cell, str) or (cell != "" and set(cell) <= DIGITS)
+
+
 def is_numeric(rows: Sequence[Sequence[Cell]], column: int) -> bool:
     """Say whether most of a column are numbers, so that its name stands to the right as they do."""
     cells = [row[column] for row in rows if column < len(row) and row[column] is not None]
-    return 2 * sum(not isinstance(cell, str) for cell in cells) > len(cells)
+    return 2 * sum(map(is_figure, cells)) > len(cells)

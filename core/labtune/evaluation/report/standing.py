@@ -69,7 +69,7 @@ def standing(runs: Sequence[RunContent], names: Sequence[str]) -> Standing:
 def _repeated(name: str, values: Sequence[float]) -> Standing:
     mean, spread = statistics.fmean(values), statistics.stdev(values)
     return Standing(
-        f"{name} {score(mean)} on average over {len(values)} seeds",
+        f"{name[:1].upper()}{name[1:]} {score(mean)} on average over {len(values)} seeds",
         f"The runs differ in nothing but the seed: from {score(min(values))} to {score(max(values))}, with a standard "
         f"deviation of {score(spread)}. A gain of that size by another setting may be luck.",
     )
