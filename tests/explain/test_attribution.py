@@ -113,6 +113,23 @@ def test_hiding_tokens_is_predicting_without_them(scorer):
         assert found.attributions[place] == pytest.approx(found.score - score, abs=1e-5)
 
 
+def test_a_text_without_tokens_has_nothing_to_explain(scorer):
+    for explain in (by_gradients, by_substitution):
+        (found,) = explain(scorer, Record("r", ""), None)
+        assert (found.pieces, found.attributions.shape) == ((), (0,))
+
+
+def test_a_long_record_is_changed_a_forward_pass_at_a_time(scorer, monkeypatch):
+    whole = by_substitution(scorer, RECORD, "positive")[0]
+    monkeypatch.setattr(scorer, "batch_tokens", 100)
+    sizes = []
+    score_batch = scorer.score_batch
+    monkeypatch.setattr(scorer, "score_batch", lambda batch: sizes.append(len(batch)) or score_batch(batch))
+    cut = by_substitution(scorer, RECORD, "positive")[0]
+    np.testing.assert_allclose(cut.effects, whole.effects, atol=1e-5)
+    assert max(sizes) * (len(RECORD.input) + 2) <= 100
+
+
 def test_the_score_of_a_class_is_its_log_probability(scorer, predictor):
     scores = scorer.score_records([RECORD])[0]
     probabilities = predictor.at(0).predict([RECORD.input])[0].probabilities

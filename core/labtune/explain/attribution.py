@@ -84,6 +84,9 @@ def by_gradients(scorer: Scorer, record: Record, wanted: str | None, steps: int 
     scores = scorer.score_batch(batch)[0]
 
     def explain(output: int) -> Explanation:
+        if not texts:
+            return Explanation(record.id, scorer.names[output], float(scores[output]), (), np.empty(0), gap=0.0)
+
         def score(fade: Tensor) -> Tensor:
             """Score ``(K,)`` with the tokens between the special ones faded by ``(K, T)``."""
             many = batch.select([0] * len(fade))
@@ -125,7 +128,8 @@ def by_substitution(scorer: Scorer, record: Record, wanted: str | None) -> list[
     """
     changed = substitutes(scorer, record)
     scores = scorer.score_records([record])[0]
-    found = scorer.score_batch(changed.batch)  # (K, L)
+    nothing = np.empty((0, len(scores)))
+    found = np.concatenate([nothing, *(scorer.score_batch(batch) for batch in changed.batches)])  # (K, L)
     places, symbols = np.array(changed.places, dtype=np.int64).reshape(-1, 2).T
 
     def explain(output: int) -> Explanation:

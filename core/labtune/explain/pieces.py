@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,14 +52,15 @@ class Substitutes:
         The A symbols; a piece that is a symbol is not replaced by itself.
     places
         For each of the K changed records the piece and the symbol.
-    batch
-        The changed records, tokenised.
+    batches
+        The changed records in this order, tokenised when they are asked for: of a long record all together would fill
+        the memory.
     """
 
     pieces: Sequence[str]
     symbols: tuple[str, ...]
     places: Sequence[tuple[int, int]]
-    batch: Batch
+    batches: Iterator[Batch]
 
 
 def substitutes(scorer: Scorer, record: Record) -> Substitutes:
@@ -86,22 +87,42 @@ def _letters(scorer: Scorer, record: Record, symbols: tuple[str, ...]) -> Substi
         for number, symbol in enumerate(symbols)
         if symbol != letter
     ]
-    changed = [replace(record, input=text[:place] + symbols[number] + text[place + 1 :]) for place, number in places]
-    return Substitutes(list(text), symbols, places, scorer.tokenise(changed))
+
+    def changed(place: int, number: int) -> Record:
+        return replace(record, input=text[:place] + symbols[number] + text[place + 1 :])
+
+    batches = (scorer.tokenise([changed(*one) for one in some]) for some in _cut(places, len(text), scorer))
+    return Substitutes(list(text), symbols, places, batches)
 
 
 def _tokens(scorer: Scorer, record: Record) -> Substitutes:
     batch = scorer.tokenise([record])
-    vocabulary = scorer.tokenizer.vocabulary
-    names = ("mask_token_id", "unk_token_id", "pad_token_id")
-    hidden = next((number for name in names if (number := getattr(vocabulary, name, None)) is not None), None)
-    if hidden is None:
-        raise SettingsError("the encoder's vocabulary has no mask, unknown or padding token: use --method gradients")
+    hidden = _hidden(scorer.tokenizer.vocabulary)
     parts = pieces(scorer.tokenizer, batch, 0)
-    many = batch.select([0] * len(parts))
-    rows = [ids.clone() for ids in many.tokens]
-    for place, ids in enumerate(rows):
-        ids[batch.prefix + place] = hidden
     name = next(iter(batch.inputs))
-    changed = replace(many, inputs={**many.inputs, name: Ragged.from_rows(rows)})
-    return Substitutes(parts, (HIDDEN,), [(place, 0) for place in range(len(parts))], changed)
+    places = [(place, 0) for place in range(len(parts))]
+
+    def changed(some: Sequence[tuple[int, int]]) -> Batch:
+        many = batch.select([0] * len(some))
+        rows = [ids.clone() for ids in many.tokens]
+        for ids, (place, _) in zip(rows, some, strict=True):
+            ids[batch.prefix + place] = hidden
+        return replace(many, inputs={**many.inputs, name: Ragged.from_rows(rows)})
+
+    batches = (changed(some) for some in _cut(places, len(batch.tokens.values), scorer))
+    return Substitutes(parts, (HIDDEN,), places, batches)
+
+
+def _hidden(vocabulary: Any) -> int:
+    """The token that hides another; raises SettingsError when there is none."""
+    names = ("mask_token_id", "unk_token_id", "pad_token_id")
+    found = [number for name in names if (number := getattr(vocabulary, name, None)) is not None]
+    if not found:
+        raise SettingsError("the encoder's vocabulary has no mask, unknown or padding token: use --method gradients")
+    return int(found[0])
+
+
+def _cut(places: Sequence[tuple[int, int]], length: int, scorer: Scorer) -> Iterator[Sequence[tuple[int, int]]]:
+    """Cut the changes of a record with so many tokens into what fits a forward pass."""
+    size = max(1, scorer.batch_tokens // max(1, length))
+    return (places[start : start + size] for start in range(0, len(places), size))
