@@ -52,10 +52,12 @@ class Ledger(TorchDispatchMode):
             self.ignore(tensor)
 
     def ignore(self, tensor: Tensor) -> None:
-        """Leave a tensor out of the account."""
+        """Leave a tensor out of the account, from now on."""
         storage = tensor.untyped_storage()
         if id(storage) not in self.sizes:
             self._enter(storage, 0)
+        self.live -= self.sizes[id(storage)]
+        self.sizes[id(storage)] = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and account for what it returns."""
