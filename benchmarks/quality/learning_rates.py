@@ -27,13 +27,13 @@ from labtune.settings import resolve_settings
 
 RATES = {  # rates to try, by method
     "lora": (1e-3, 3e-3, 1e-2),
-    "ia3": (1e-2, 3e-2, 1e-1),
-    "bitfit": (3e-3, 1e-2, 3e-2),
-    "adapter": (1e-3, 3e-3, 1e-2),
-    "full": (1e-4, 2e-4, 4e-4, 8e-4),
-    "head": (3e-3, 1e-2, 3e-2, 1e-1),
-    "prompt": (1e-2, 3e-2, 1e-1),
-    "dora": (1e-3, 3e-3, 1e-2),
+    "ia3": (3e-2, 1e-1),
+    "bitfit": (1e-2, 3e-2),
+    "adapter": (3e-3, 1e-2),
+    "head": (1e-2, 3e-2, 1e-1),
+    "full": (1e-4, 2e-4, 4e-4),
+    "prompt": (3e-2, 1e-1),
+    "dora": (3e-3, 1e-2),
 }
 SIZES = {  # records by data set
     "phrasebank": {"train": 240, "valid": 300},
@@ -50,9 +50,8 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=RATES, default=list(RATES))
     arguments = parser.parse_args()
     for method, rate, name in cells(arguments):
-        runs = measured_before()
-        if not any((run["method"], run["rate"], run["data"]) == (method, rate, name) for run in runs):
-            record([*runs, measure(method, rate, name)])
+        if not any((run["method"], run["rate"], run["data"]) == (method, rate, name) for run in measured_before()):
+            record(measure(method, rate, name))
 
 
 def cells(arguments: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
@@ -80,8 +79,9 @@ def measure(method: str, rate: float, name: str) -> dict[str, Any]:
     return {"data": name, "method": method, "rate": rate, "score": subset.score, **score}
 
 
-def record(runs: list[dict[str, Any]]) -> None:
-    """Write all runs, and the best rate of each method over the data sets on which all of its rates were tried."""
+def record(run: dict[str, Any]) -> None:
+    """Add a run, and choose each method's best rate over the data sets on which all of its rates were tried."""
+    runs = [*measured_before(), run]
     content = {"command": "python benchmarks/quality/learning_rates.py", "split": "validation", "bits": 32}
     content |= {"epochs": EPOCHS, "records": SIZES, "runs": runs, "best": best_rates(runs)}
     common.write("learning_rates", content)
