@@ -65,6 +65,7 @@ CASES = {
         {
             **TENTHS,
             "preset": "forward",
+            "epochs": 4,
             "split": "group",
             "reader": {"target": ["stability_jurkat", "stability_beas2b"], "group": "cluster"},
         },
