@@ -13,6 +13,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from pages import RESULTS, ROOT, interval, read, table
+from publish_evaluation import evaluation_sections
 from publish_methods import method_sections
 from publish_scale import scale_sections
 
@@ -70,6 +71,7 @@ def main() -> None:
     sections.append(protein_section())
     sections += method_sections()
     sections += scale_sections()
+    sections += evaluation_sections()
     (ROOT / "docs" / "results.md").write_text("\n".join([INTRO, *sections]))
     readme = ROOT / "README.md"
     block = f"<!-- results:conll2003 -->\n{headline()}\n<!-- /results -->"
