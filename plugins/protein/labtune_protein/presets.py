@@ -72,7 +72,6 @@ VARIANTS = Preset(
         "head_learning_rate": 1e-3,
         "epochs": 3,
         "batch_size": 128,
-        "tokenizer": {"wild_type": "consensus"},
     },
 )
 CONTACTS = (

@@ -72,17 +72,28 @@ class PairHead(nn.Module):
 
     def forward(self, hidden: Ragged, batch: Batch) -> Output:
         """Hidden states ``(N, C)`` to logits of pairs i < j ``(P, K + 1)``."""
+        pairs, both = self.represent(hidden, batch)
+        with torch.autocast(pairs.device.type, enabled=False):  # rounded logits would tie, and ranks decide
+            logits = self.output((pairs + pairs.transpose(1, 2)).float())  # (B, T, T, K + 1)
+        upper = torch.ones_like(both).triu(1) & both
+        sizes = both.diagonal(dim1=1, dim2=2).sum(1).cpu()
+        return Output(Ragged(logits[upper], offsets_of(sizes * (sizes - 1) // 2)))
+
+    def represent(self, hidden: Ragged, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Represent all pairs of residues, for this head's output or for what else is built on pairs.
+
+        Returns
+        -------
+        tuple of Tensor
+            ``(B, T, T, D)``, and which places are pairs ``(B, T, T)``.
+        """
         states = self.convolutions(residue_states(hidden, batch), residue_letters(batch))  # (U, A)
         block, mask = states.padded()  # (B, T, A), (B, T)
         both = mask[:, :, None] & mask[:, None, :]  # (B, T, T)
         pairs = self._pairs(self.dropout(block), both)  # (B, T, T, D)
         for layer in self.blocks:
             pairs = layer(pairs, both)
-        with torch.autocast(pairs.device.type, enabled=False):  # rounded logits would tie, and ranks decide
-            logits = self.output((pairs + pairs.transpose(1, 2)).float())  # (B, T, T, K + 1)
-        upper = torch.ones_like(both).triu(1) & both
-        sizes = states.lengths
-        return Output(Ragged(logits[upper], offsets_of(sizes * (sizes - 1) // 2)))
+        return pairs, both
 
     def decode(self, output: Output, batch: Batch) -> list[Prediction]:
         """Contacts more likely than not, and in the details the likeliest pairs of each range."""
