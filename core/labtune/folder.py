@@ -1,7 +1,7 @@
 """The run folder: what a training leaves, enough to repeat, judge and deploy it.
 
-Layer by layer: ``run.toml`` settings and provenance, ``audit.json`` findings on
-the data, ``metrics.json`` scores, ``sections.json`` the report's content,
+Layer by layer: ``run.toml`` settings and provenance, ``split.json`` which record
+is in which part, ``audit.json`` findings on the data, ``metrics.json`` scores, ``sections.json`` the report's content,
 ``predictions.jsonl``, ``report.html``, ``model/``, ``checkpoints/`` and ``log.jsonl``.
 """
 
@@ -45,6 +45,11 @@ class RunFolder:
     def audit(self) -> Path:
         """What the data check found."""
         return self.path / "audit.json"
+
+    @property
+    def split(self) -> Path:
+        """Ids of the records of each part, and their hash; ``--split ids:FILE`` takes it."""
+        return self.path / "split.json"
 
     @property
     def predictions(self) -> Path:

@@ -168,6 +168,9 @@ def _begin(
     folder.path.mkdir(parents=True, exist_ok=True)
     facts = folder.facts() or _facts(catalog, splits)
     write_text(folder.settings, settings.to_toml(facts))
+    if not folder.split.exists():
+        ids = {part: [record.id for record in records] for part, records in splits.records.items()}
+        write_json(folder.split, {"hash": splits.fingerprint, **ids})
     if not folder.audit.exists():
         vocabulary = parts.model.encoder.tokenizer
         findings = audit_records(

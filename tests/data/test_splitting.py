@@ -1,3 +1,4 @@
+import json
 import random
 from collections import Counter
 from dataclasses import replace
@@ -156,6 +157,21 @@ def test_a_part_without_share_is_empty():
 def test_arrays_are_compared_by_content():
     records = [Record(str(row), {"x": np.arange(5000) % (3 + row % 2)}) for row in range(4)]
     assert count_duplicates(records) == 2
+
+
+def test_the_split_of_another_run(tmp_path):
+    file = tmp_path / "split.json"
+    file.write_text(json.dumps({"hash": "x", "train": ["a", "c"], "test": ["b"]}))
+    records = [Record(name, f"text {name}", "x", source="all.csv") for name in "abc"]
+    parts = split_records(records, f"ids:{file}")
+    assert {part: [record.id for record in some] for part, some in parts.items()} == {
+        "train": ["a", "c"], "valid": [], "test": ["b"],
+    }  # fmt: skip
+    with pytest.raises(DataError, match="record 'd' is not in"):
+        split_records([*records, Record("d", "text", "x")], f"ids:{file}")
+    file.write_text("[]")
+    with pytest.raises(SettingsError, match="name the split"):
+        split_records(records, f"ids:{file}")
 
 
 def test_folds_are_even_in_size_and_class_and_keep_groups():

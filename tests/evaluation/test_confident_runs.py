@@ -44,6 +44,14 @@ def test_classes(folder):
     assert found["calibration"]["fitted"]["nll_after"] <= found["calibration"]["fitted"]["nll_before"]
     assert set(found["slices"]["site"]["slices"]) == {"a", "b"}
     assert found["baseline_name"] == "Always the most frequent class"
+    split = json.loads((folder / "run" / "split.json").read_text())
+    assert {part: len(split[part]) for part in ("train", "valid", "test")} == {
+        part: facts["records"] for part, facts in found["data"].items()
+    }
+    again = run(
+        "odd.words", train=folder / "all.csv", out=folder / "same", split=f"ids:{folder}/run/split.json", seed=5
+    )
+    assert again.metrics["split"] == found["split"] == split["hash"]
     kinds = [finding["kind"] for finding in json.loads((folder / "run" / "audit.json").read_text())]
     assert "duplicates_within" in kinds
     page = (folder / "run" / "report.html").read_text()

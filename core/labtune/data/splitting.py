@@ -7,11 +7,13 @@ a hash of the inputs and the seed: one file gives one split on every machine, in
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,7 @@ def split_records(
         ``group``: random, and every record must have a group; ``time:COLUMN``: the newest for testing;
         ``column:COLUMN``: as the file says (train, valid, test); ``identity:SHARE``: random, and inputs that are this
         much alike by the task's own similarity stay together, as do those that are alike to a third one;
+        ``ids:FILE``: as the ``split.json`` of another run says;
         ``fold:K:I``: fold I of K, from 0, for testing, and of the rest so much for validation as the fractions say.
     fractions
         Shares of the three parts, which sum to one. Not used by ``column``.
@@ -79,7 +82,11 @@ def split_records(
     parts: dict[str, list[Record]] = {part: [] for part in PARTS}
     for row, record in enumerate(records):
         parts[PARTS[part_of[row]]].append(record)
-    needed = ["train"] if name == "column" else [part for part, share in zip(PARTS, fractions, strict=True) if share]
+    needed = (
+        ["train"]
+        if name in ("column", "ids")
+        else [part for part, share in zip(PARTS, fractions, strict=True) if share]
+    )
     for part in needed:
         if not parts[part]:
             raise DataError(
@@ -183,6 +190,21 @@ def _column(records: Sequence[Record], argument: str, fractions: Sequence[float]
     return part_of
 
 
+def _ids(records: Sequence[Record], argument: str, fractions: Sequence[float], seed: int) -> Assignment:
+    """Read lists of ids by part."""
+    try:
+        content = json.loads(Path(argument).read_text(encoding="utf-8"))
+        known = {id_: number for number, part in enumerate(PARTS) for id_ in content.get(part, [])}
+    except (OSError, ValueError, AttributeError, TypeError):
+        raise SettingsError(f"split 'ids:{argument}': no ids can be read there; name the split.json of a run") from None
+    for record in records:
+        if record.id not in known:
+            raise DataError(
+                f"{record.source}: record {record.id!r} is not in {argument}; it is the split of other data"
+            )
+    return {row: known[record.id] for row, record in enumerate(records)}
+
+
 def _fold(records: Sequence[Record], argument: str, fractions: Sequence[float], seed: int) -> Assignment:
     """Test one fold; see :func:`fold_of`."""
     count, _, index = argument.partition(":")
@@ -202,6 +224,7 @@ MODES: dict[str, Mode] = {
     "group": _group,
     "time": _time,
     "column": _column,
+    "ids": _ids,
     "fold": _fold,
 }
 
