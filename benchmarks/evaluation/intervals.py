@@ -33,7 +33,7 @@ SCORES = ("accuracy", "macro_f1")
 def main() -> None:
     """Simulate, print a line a case, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=600)
     parser.add_argument("--dry", action="store_true", help="write nothing")
     arguments = parser.parse_args()
     cases = [case(size, grouped, arguments.repeats) for grouped in (False, True) for size in SIZES]

@@ -49,6 +49,8 @@ def test_where_the_records_come_from():
     assert "another source" in told(data=one_file, settings={"split": "fold:5:0"})
     assert "another source" not in told(data=one_file, settings={"split": "time:year"})
     assert "no group was named" in told(data=one_file)
+    few = {**part, "groups": 19}
+    assert "they rest on 19 groups" in told(data={"train": few, "test": few})
 
 
 def test_confidence_that_rests_on_little_or_does_not_hold():

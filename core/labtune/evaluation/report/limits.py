@@ -13,6 +13,7 @@ FEW = 10  # cases of a label, below which its scores say little
 SMALL = 20  # records of a slice
 DECISIONS = 200  # for a calibration error
 BEHIND_COVERAGE = 100  # validation records
+GROUPS = 20  # below which percentile intervals are too narrow; benchmarks/evaluation/intervals.py simulates it
 BY_CHANCE = ("random", "stratified", "fold")
 NAMED = 8
 
@@ -66,6 +67,11 @@ def _sources(run: RunContent) -> Iterator[str]:
         yield (
             f"How well it does on later records or on those of another source: the {PARTS[run.judged_on]} records were "
             "drawn by chance from the file that it was trained on."
+        )
+    if 0 < judged.get("groups", 0) < GROUPS:
+        yield (
+            f"Intervals of the stated width: they rest on {count(judged['groups'], 'group')}, and from fewer than "
+            f"{GROUPS} they hold the true score clearly less often than in 95% of cases."
         )
     if judged.get("groups") == 0:
         yield (
