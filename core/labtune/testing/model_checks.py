@@ -18,6 +18,7 @@ from labtune.protocols import IGNORED, Batch, Output
 from labtune.ragged import concatenate
 from labtune.testing.bench import TaskBench, check_alongside, needs, scalar_loss
 
+SOLVED = 1e-3  # a loss that leaves nothing to learn
 STEPS = 20
 
 
@@ -79,7 +80,7 @@ def check_loss_missing(bench: TaskBench) -> None:
 
 
 def check_learns(bench: TaskBench) -> None:
-    """Twenty steps on the examples lower the loss."""
+    """Twenty steps on the examples lower the loss, unless a head solved them in closed form."""
     assert bench.output
     parts = bench.fitted()
     parts.model.eval()  # dropout would blur the comparison
@@ -93,7 +94,8 @@ def check_learns(bench: TaskBench) -> None:
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < losses[0], f"the loss goes from {losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps"
+    solved = losses[0] < SOLVED
+    assert solved or losses[-1] < losses[0], f"the loss goes from {losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps"
 
 
 def check_state(bench: TaskBench) -> None:
