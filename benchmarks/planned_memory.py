@@ -3,7 +3,7 @@
 Each cell is two processes: one plans, one trains for two steps. Encoders are BERT-shaped with random weights. Measured
 is the highest resident memory of the training less that of the process before it, with libraries and records loaded.
 
-    python benchmarks/planned_memory.py small large
+    python benchmarks/planned_memory.py small middle large giant
 """
 
 from __future__ import annotations
@@ -31,12 +31,18 @@ from labtune.pipeline import run_settings
 from labtune.planning import plan
 from labtune.settings import resolve_settings
 
-SHAPES = {"small": (6, 384, 30000), "middle": (12, 768, 300), "large": (24, 1024, 300)}  # blocks, width, vocabulary
+SHAPES = {
+    "small": (6, 384, 30000),
+    "middle": (12, 768, 300),
+    "large": (24, 1024, 300),
+    "giant": (33, 1280, 300),
+}  # blocks, width, vocabulary
 CELLS = {
     "small": [("full", 32), ("lora", 32), ("lora", 4), ("bitfit", 16), ("prompt", 32)],
     "middle": [("full", 32), ("lora", 32), ("lora", 16), ("lora", 8), ("lora", 4), ("ia3", 8), ("adapter", 4),
                ("head", 32), ("dora", 4)],
     "large": [("full", 32), ("lora", 32), ("lora", 4), ("head", 4)],
+    "giant": [("lora", 4), ("lora", 32)],  # the size of ESM-2 650M
 }  # fmt: skip
 RECORDS, LENGTH = 12, 126  # 128 tokens with the special ones
 SETTINGS = {"batch_size": 8, "batch_tokens": 1024, "epochs": 1, "audit": "off", "split": "random"}
@@ -67,7 +73,7 @@ def record(shape: str, method: str, bits: int, encoder: Path) -> None:
     error = planned / measured - 1
     cell = {"shape": shape, "method": method, "bits": bits, "planned": planned, "measured": measured, "error": error}
     print(cell, flush=True)
-    content = {"command": "python benchmarks/planned_memory.py small middle large", "shapes": SHAPES}
+    content = {"command": "python benchmarks/planned_memory.py small middle large giant", "shapes": SHAPES}
     common.write("planned_memory", {**content, "settings": SETTINGS, "cells": [*before(), cell]})
 
 

@@ -102,6 +102,23 @@ def test_what_would_fit_instead(weightless):
     assert found.program + 2 * weights < lighter.bytes < 3 * 10**9
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_depth_is_a_straight_line(tmp_path, method):
+    """What a plan infers from two and four blocks is what all nine take."""
+    shape = {"vocab_size": 300, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
+    BertConfig(**shape, num_hidden_layers=9).save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    settings = settings_of(encoder=str(tmp_path), method=method, batch_size=8)
+    splits = load_splits(CATALOG.task(TASK), settings)
+    mode = fake_mode()
+    whole = build_parts(settings, CATALOG, splits.labels, encoder=outline_encoder(settings, CATALOG, mode=mode))
+    expected = measure(
+        whole, {part: whole.tokenizer(records) for part, records in splits.records.items()}, settings, mode
+    )
+    found = plan(settings, catalog=CATALOG, timed=False).footprint
+    assert found.total == pytest.approx(expected.total, rel=0.005)
+
+
 def test_command(capsys):
     words = ["plan", TASK, "--encoder", "tiny", "--set", "batch_tokens=512", "--no-time"]
     assert main([*words, "--memory", "1MB"]) == 1

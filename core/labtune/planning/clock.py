@@ -88,7 +88,7 @@ def estimate(
     blocks, weights
         Blocks of the encoder, 0 where it names none, and its number of weights.
     """
-    if blocks <= 2 or weights <= WHOLE:
+    if blocks <= 2 or weights <= WHOLE or "top_blocks" in settings.tuning:
         rates, how = _try(tokenised["train"], labels, settings, catalog, accelerator, None, weights), "the encoder"
     else:
         one, two = (

@@ -88,13 +88,18 @@ def measure(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings, mo
     mode
         Of the encoder's tensors.
     """
-    model = parts.model
     found = before_passes(parts, tokenised, settings)
+    return replace(found, activations=activations(parts, tokenised, settings, mode))
+
+
+def activations(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings, mode: FakeTensorMode) -> int:
+    """Find what passes take at most, gradients aside; see :func:`measure` for the parameters."""
+    model = parts.model
     predicted = [data for part, data in tokenised.items() if part != "train" or is_frozen(model)]
     peaks = [_predicting(model, largest_batch(data, settings.batch_tokens), mode, settings) for data in predicted]
     batch, several = largest_pass(tokenised["train"], settings)
     peaks.append(_learning(model, parts.loss, batch, mode, settings, passes=2 if several else 1))
-    return replace(found, activations=max(max(peaks) - found.gradients, 0))
+    return max(max(peaks) - size_of(model.trainable().values()), 0)
 
 
 def before_passes(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings) -> Footprint:
@@ -152,9 +157,7 @@ def _learning(model: Model, loss: Loss, batch: Batch, mode: FakeTensorMode, sett
             given.grad = None  # it is the gradient that the encoder gets below
             del output
             if hidden.requires_grad:
-                with mode:
-                    gradient = torch.zeros_like(hidden)
-                hidden.backward(gradient)
+                hidden.backward(_zeros_like(hidden, mode))
             del hidden, given
         for parameter in model.parameters():
             parameter.grad = None
@@ -193,6 +196,11 @@ def _through_encoder(
 def _load(lengths: np.ndarray) -> float:
     """Memory of a pass over records of these lengths, in units of a token of a short record."""
     return float((lengths * (1 + lengths / EVEN)).sum())
+
+
+def _zeros_like(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
+    with mode:
+        return torch.zeros_like(tensor)
 
 
 def _data_size(data: Batch) -> int:

@@ -17,16 +17,16 @@ from labtune.encoder.bits import count_parameters
 from labtune.encoder.outline import outline_encoder
 from labtune.errors import SettingsError
 from labtune.parts import Parts, build_parts, fit_parts
+from labtune.planning.choices import flags, lighter, same
 from labtune.planning.clock import Duration, estimate
-from labtune.planning.footprint import Footprint, before_passes, measure
+from labtune.planning.footprint import Footprint, activations, before_passes
 from labtune.planning.ledger import fake_mode
 from labtune.processes import start
 from labtune.protocols import Batch
 from labtune.settings import Settings
 
 ROOM = 0.95  # share of the memory that a plan may fill
-SMALLEST_PASS = 256  # tokens
-LIGHTER = (("lora", 32), ("lora", 16), ("lora", 8), ("lora", 4), ("head", 4))
+DEEP, TRIED = 6, (2, 4)  # blocks up to which an encoder is tried whole, and how many are tried of a deeper one
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class _Planner:
         fit_parts(parts, tokenised["train"])
         found = Plan(
             settings=settings,
-            footprint=self._shared(measure(parts, tokenised, settings, mode), settings),
+            footprint=self._footprint(parts, tokenised, settings, mode),
             program=program,
             limit=self.limit,
             parameters=count_parameters(parts.model),
@@ -171,9 +171,9 @@ class _Planner:
         )
         return found if found.fits else replace(found, instead=tuple(self._lighter(settings, tokenised, program)))
 
-    def _outline(self, settings: Settings) -> tuple[Parts, FakeTensorMode]:
+    def _outline(self, settings: Settings, blocks: int | None = None) -> tuple[Parts, FakeTensorMode]:
         mode = fake_mode()
-        encoder = outline_encoder(settings, self.catalog, mode=mode)
+        encoder = outline_encoder(settings, self.catalog, mode=mode, blocks=blocks)
         train = self.splits.records["train"]
         return build_parts(settings, self.catalog, self.splits.labels, train, encoder=encoder), mode
 
@@ -192,11 +192,11 @@ class _Planner:
     def _lighter(self, settings: Settings, tokenised: Mapping[str, Batch], program: int) -> Iterator[Candidate]:
         """Find at most two ways that fit: one that learns the same, and one that learns less."""
         room = ROOM * self.limit - program
-        for choices in (_same(settings), _less(settings)):
+        for choices in (same(settings), lighter(settings)):
             for changes in choices:
                 needed = self._needed(replace(settings, **changes), tokenised, room)
                 if needed is not None:
-                    yield Candidate(changes, _flags(changes), needed + program)
+                    yield Candidate(changes, flags(changes), needed + program)
                     break
 
     def _needed(self, settings: Settings, tokenised: Mapping[str, Batch], room: float) -> int | None:
@@ -206,37 +206,26 @@ class _Planner:
         except SettingsError:  # this encoder does not take the method
             return None
         fit_parts(parts, tokenised["train"])
-        if self._shared(before_passes(parts, tokenised, settings), settings).total > room:
+        fixed = before_passes(parts, tokenised, settings).among(self.processes, shard=settings.shard)
+        if fixed.total > room:
             return None
-        needed = self._shared(measure(parts, tokenised, settings, mode), settings).total
+        needed = self._footprint(parts, tokenised, settings, mode).total
         return needed if needed <= room else None
 
-    def _shared(self, footprint: Footprint, settings: Settings) -> Footprint:
-        return footprint.among(self.processes, shard=settings.shard)
+    def _footprint(
+        self, parts: Parts, tokenised: Mapping[str, Batch], settings: Settings, mode: FakeTensorMode
+    ) -> Footprint:
+        """Try the passes: of a deep encoder at two smaller depths, from which they go on in a straight line."""
+        blocks = len(parts.model.encoder.blocks)
+        if blocks <= DEEP or "top_blocks" in settings.tuning:
+            needed = activations(parts, tokenised, settings, mode)
+        else:
+            few, more = (self._activations_at(depth, tokenised, settings) for depth in TRIED)
+            needed = few + (blocks - TRIED[0]) * (more - few) // (TRIED[1] - TRIED[0])
+        found = replace(before_passes(parts, tokenised, settings), activations=needed)
+        return found.among(self.processes, shard=settings.shard)
 
-
-def _same(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Changes that leave what is learned as it is: smaller passes, then computing activations twice."""
-    tokens = settings.batch_tokens // 2
-    while tokens >= SMALLEST_PASS:
-        yield {"batch_tokens": tokens}
-        tokens //= 2
-    recomputed = {"encoder_options": {**settings.encoder_options, "gradient_checkpointing": True}}
-    yield recomputed
-    yield {"batch_tokens": max(settings.batch_tokens // 4, SMALLEST_PASS), **recomputed}
-
-
-def _less(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Lighter methods and fewer bits."""
-    for method, bits in LIGHTER:
-        if (method, bits) != (settings.method, settings.bits) and bits <= settings.bits:
-            yield {"method": method, "bits": bits, "tuning": {} if method != settings.method else settings.tuning}
-
-
-def _flags(changes: Mapping[str, Any]) -> str:
-    words = [f"--{name} {changes[name]}" for name in ("method", "bits") if name in changes]
-    if "batch_tokens" in changes:
-        words.append(f"--set batch_tokens={changes['batch_tokens']}")
-    if "encoder_options" in changes:
-        words.append("--set encoder_options.gradient_checkpointing=true")
-    return " ".join(words)
+    def _activations_at(self, depth: int, tokenised: Mapping[str, Batch], settings: Settings) -> int:
+        parts, mode = self._outline(settings, depth)
+        fit_parts(parts, tokenised["train"])
+        return activations(parts, tokenised, settings, mode)
