@@ -214,6 +214,21 @@ def test_isotonic_is_chosen_where_no_line_fits():
     assert refine(Scored(logits, truth, np.arange(4000), True), Temperature(1.0, 4000)).method == "isotonic"
 
 
+def test_units_beyond_need_are_left_out(monkeypatch):
+    seen = []
+
+    def watch(data, *arguments):
+        seen.append(len(data.logits))
+        return cross_fitted(data, *arguments)
+
+    monkeypatch.setattr("labtune.evaluation.calibration.MOST", 800)
+    monkeypatch.setattr("labtune.evaluation.calibration.cross_fitted", watch)
+    data = skewed(2000)
+    found = refine(Scored(data.logits, data.truth, data.owner // 4, True), Temperature(1.0, 500))
+    assert seen == [800]
+    assert found.method == "vector"
+
+
 def test_few_cases_of_a_class_leave_the_temperature():
     data = skewed(2000)
     rare = data.at((data.truth[:, 2] == 0) | (np.cumsum(data.truth[:, 2]) < 15))

@@ -32,6 +32,7 @@ from labtune.inference import outputs
 from labtune.protocols import Batch, Output
 
 ENOUGH = 2000  # records: a few numbers need no more
+MOST = 50_000  # units of these records, for the rescalings
 LEAST = {"vector": 20, "isotonic": 100}  # true and false cases of each class
 FOLDS = 5
 
@@ -163,6 +164,9 @@ def refine(data: Scored, temperature: Temperature, seed: int = 0) -> Calibration
     seed
         Of the folds.
     """
+    if len(data.logits) > MOST:
+        chosen = np.random.default_rng(stable_seed("units", seed)).permutation(len(data.logits)) < MOST
+        data = data.at(chosen)
     positive, known = np.nansum(data.truth, axis=0), (~np.isnan(data.truth)).sum(0)
     cases = int(np.minimum(positive, known - positive).min())
     records = len(np.unique(data.owner))
