@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from labtune.errors import SettingsError
 
 CENTERS = "centers"
-LOG_SHARES = "log_shares"
 OUTERMOST = 0.002  # share of training targets beyond the outermost centres, on either side
 
 

@@ -9,7 +9,7 @@ from labtune.errors import SettingsError
 from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Prediction
-from labtune_expression.bins import CENTERS, LOG_SHARES, Bins, variance
+from labtune_expression.bins import CENTERS, Bins, variance
 from labtune_expression.transforms import TargetTransform, Transform, restored, transformed
 
 MEMBERS = "members"
@@ -83,22 +83,23 @@ class ValueHead(nn.Module):
     def forward(self, hidden: Ragged, batch: Batch) -> Output:
         """Hidden states ``(N, C)`` to logits ``(B, M L)``: the numbers of each of M members, in units of the targets.
 
-        With ``uncertainty`` the logarithms of as many variances follow, on the transformed scale. The extras describe
-        that scale, and hold the bins' centres ``(L, K)`` and log shares ``(B, M, L, K)`` where there are bins.
+        With ``uncertainty`` the logarithms of as many variances follow, on the transformed scale; with bins the log
+        shares, ``(B, K M L)``. The extras describe the scale and the bins' centres ``(L, K)``.
         """
         pooled = self.dropout(self.pooling(hidden))[:, :, None]  # (B, Q C, 1)
         extras = {**self.transform.scale, MEMBERS: self.get_buffer(MEMBERS)}
         shape = (len(batch), int(extras[MEMBERS]), len(self.labels.names))
-        scores = self.numbers(pooled).float()
+        scores, further = self.numbers(pooled).float(), []
         if self.bins is None:
             scores = scores.view(shape)  # (B, M, L)
         else:
-            extras[LOG_SHARES], scores = self.bins(scores.view(*shape, -1))
+            log_shares, scores = self.bins(scores.view(*shape, -1))  # (B, M, L, K)
+            further.append(log_shares.movedim(-1, 1).flatten(1))
             extras[CENTERS] = self.bins.centers
-        columns = [restored(scores, extras).flatten(1)]
         if self.log_variances is not None:
-            columns.append(self.log_variances(pooled).float()[:, :, 0])
-        return Output(Ragged.one_per_row(torch.cat(columns, dim=1)), extras)
+            further.append(self.log_variances(pooled).float()[:, :, 0])
+        columns = torch.cat([restored(scores, extras).flatten(1), *further], dim=1)
+        return Output(Ragged.one_per_row(columns), extras)
 
     def explained(self, output: Output) -> Tensor:
         """Give the numbers as they are predicted, ``(B, L)``."""
@@ -111,7 +112,7 @@ class ValueHead(nn.Module):
         scores = transformed(values, output.extras)  # (B, M, L)
         center = scores.mean(1)
         numbers = restored(center, output.extras).tolist()
-        variances = _variances(output, log_variances)
+        variances = _variances(output, log_variances, len(self.labels.names))
         if variances is None:
             return [Prediction(record.id, _plain(row)) for record, row in zip(batch.records, numbers, strict=True)]
         spread = (variances.mean(1) + scores.var(1, correction=0)).sqrt()
@@ -160,16 +161,31 @@ def columns_of(output: Output, outputs: int) -> tuple[Tensor, Tensor | None]:
     SettingsError
         If the output is not one of :class:`ValueHead`.
     """
+    numbers, further = _split(output, outputs)
+    return numbers, None if CENTERS in output.extras or not further.shape[1] else further
+
+
+def log_shares_of(output: Output, outputs: int) -> Tensor:
+    """Log shares of each member's bins ``(B, M, L, K)``; raises SettingsError where there are none."""
+    numbers, further = _split(output, outputs)
+    if CENTERS not in output.extras:
+        raise SettingsError("loss expression.bins needs shares of bins: set head.bins, to 18 for example")
+    return further.unflatten(1, (-1, numbers.shape[1])).movedim(1, -1)
+
+
+def _split(output: Output, outputs: int) -> tuple[Tensor, Tensor]:
+    """Numbers ``(B, M, L)`` and what follows them, ``(B, …, L)``."""
     if MEMBERS not in output.extras:
         raise SettingsError("the losses of expression are for head 'expression.values'; choose loss mse or huber")
-    parts = output.logits.values.unflatten(1, (-1, outputs)).split(int(output.extras[MEMBERS]), dim=1)
-    return parts[0], parts[1] if len(parts) > 1 else None
+    columns = output.logits.values.unflatten(1, (-1, outputs))
+    members = int(output.extras[MEMBERS])
+    return columns[:, :members], columns[:, members:]
 
 
-def _variances(output: Output, log_variances: Tensor | None) -> Tensor | None:
+def _variances(output: Output, log_variances: Tensor | None, outputs: int) -> Tensor | None:
     """What each member says of its own error, ``(B, M, L)``; None where it says nothing."""
-    if LOG_SHARES in output.extras:
-        return variance(output.extras[LOG_SHARES], output.extras[CENTERS])
+    if CENTERS in output.extras:
+        return variance(log_shares_of(output, outputs), output.extras[CENTERS])
     return None if log_variances is None else log_variances.exp()
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from labtune.errors import DataError, SettingsError
 from labtune.protocols import Batch, Output
 from labtune.specs import Labels
-from labtune_expression.bins import CENTERS, LOG_SHARES, softened
-from labtune_expression.head import MEMBERS, columns_of
+from labtune_expression.bins import CENTERS, softened
+from labtune_expression.head import MEMBERS, columns_of, log_shares_of
 from labtune_expression.transforms import transformed
 
 NARROWEST = -8.0  # log variance; below, the likelihood would run away on a repeated target
@@ -129,9 +129,7 @@ class SoftBins:
 
     def __call__(self, output: Output, batch: Batch) -> Tensor:
         """Scalar loss of log shares ``(B, M, L, K)``; NaN targets count nothing."""
-        if LOG_SHARES not in output.extras:
-            raise SettingsError("loss expression.bins needs shares of bins: set head.bins, to 18 for example")
-        log_shares = output.extras[LOG_SHARES]
+        log_shares = log_shares_of(output, self.outputs)
         targets = _targets(batch).to(log_shares).reshape(len(log_shares), self.outputs)
         wanted = transformed(targets, output.extras)
         real = ~wanted.isnan()

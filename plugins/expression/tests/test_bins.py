@@ -10,7 +10,7 @@ from labtune.protocols import Batch
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Record
 from labtune_expression.bins import Bins, softened, variance
-from labtune_expression.head import ValueHead
+from labtune_expression.head import ValueHead, log_shares_of
 from labtune_expression.losses import Gaussian, HuberError, Poisson, SoftBins, SquaredError
 from labtune_expression.transforms import restored
 
@@ -63,7 +63,7 @@ def test_bins_span_the_targets_on_every_scale(transform):
 def test_loss_is_torchs_cross_entropy_with_shares():
     head = fitted(members=2)
     output = head(hidden(), batch())
-    assert output.logits.values.shape == (5, 4)
+    assert output.logits.values.shape == (5, 2 * 2 + 2 * 2 * 5)
     scale = head.transform.scale
     wanted = (TARGETS - scale["center"]) / scale["spread"]
     terms = []
@@ -71,7 +71,7 @@ def test_loss_is_torchs_cross_entropy_with_shares():
         for column in range(2):
             known = ~TARGETS[:, column].isnan()
             shares = softened(wanted[known, column, None], head.bins.centers[column, None])[:, 0]
-            logits = output.extras["log_shares"][known, member, column]
+            logits = log_shares_of(output, 2)[known, member, column]
             terms.append(torch.nn.functional.cross_entropy(logits, shares, reduction="sum"))
     torch.testing.assert_close(SoftBins(LABELS)(output, batch()), sum(terms) / 2 / 9)
 
