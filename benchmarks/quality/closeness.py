@@ -20,22 +20,23 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
+import numpy as np
 import torch
 from subsets import SUBSETS
 from torch import Tensor
 
 from labtune.catalog import load_catalog
 from labtune.data.splits import load_splits
-from labtune.inference import outputs, predict
-from labtune.parts import load_parts
+from labtune.inference import outputs
+from labtune.parts import Parts, load_parts
 from labtune.pipeline import run_settings
 from labtune.settings import resolve_settings
-from labtune.specs import Prediction
+from labtune.specs import Prediction, Record
 
 SIZES = {
-    "phrasebank": {"train": 240, "valid": 120, "test": 600},
-    "conll2003": {"train": 360, "valid": 120, "test": 600},
-    "secondary_structure": {"train": 50, "valid": 20, "test": 60},
+    "phrasebank": {"train": 240, "valid": 60, "test": 300},
+    "conll2003": {"train": 360, "valid": 60, "test": 300},
+    "secondary_structure": {"train": 50, "valid": 10, "test": 30},
 }
 CHOSEN = {"method": "lora", "epochs": 4, "audit": "off", "coverage": 0}
 BITS = (16, 8, 4)
@@ -60,14 +61,24 @@ def measure(name: str) -> list[dict[str, Any]]:
         found = []
         for bits in (32, *BITS):
             parts = load_parts(replace(settings, bits=bits), catalog, run / "model")
-            batch = parts.tokenizer(records)
-            rows = range(len(batch))
-            logits = torch.cat([out.logits.values for *_, out in outputs(parts.model, batch, rows, batch_tokens=4096)])
-            predictions = predict(parts.model, batch, batch_tokens=4096)
+            logits, predictions = predict(parts, records)
             score = parts.metrics[0](predictions, records)[subset.score]
             found.append({"bits": bits, "logits": logits, "predictions": predictions, subset.score: score})
     whole, *fewer = found
     return [compared(whole, item, subset.score) for item in fewer]
+
+
+@torch.no_grad()
+def predict(parts: Parts, records: Sequence[Record]) -> tuple[Tensor, list[Prediction]]:
+    """Compute all logits, and what is decoded from them in the order of the records."""
+    data = parts.tokenizer(records)
+    order: list[int] = []
+    logits, predictions = [], []
+    for rows, batch, output in outputs(parts.model, data, range(len(data)), batch_tokens=4096):
+        order += rows
+        logits.append(output.logits.values)
+        predictions += parts.model.head.decode(output, batch)
+    return torch.cat(logits), [predictions[place] for place in np.argsort(order)]
 
 
 def compared(whole: dict[str, Any], item: dict[str, Any], score: str) -> dict[str, Any]:

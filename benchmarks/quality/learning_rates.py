@@ -8,6 +8,7 @@ Nothing is tested. A run is added to the result as soon as it is there, so that 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -48,15 +49,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=SUBSETS, default=list(SUBSETS))
     parser.add_argument("--methods", nargs="+", choices=RATES, default=list(RATES))
+    parser.add_argument("--runs", type=int, help="stop after so many")
     arguments = parser.parse_args()
-    for method, rate, name in cells(arguments):
-        if not any((run["method"], run["rate"], run["data"]) == (method, rate, name) for run in measured_before()):
-            record(measure(method, rate, name))
+    for method, rate, name in itertools.islice(missing(arguments), arguments.runs):
+        record(measure(method, rate, name))
 
 
-def cells(arguments: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
-    """Name every method, rate and data set that was asked for; one data set after the other."""
-    return ((method, rate, name) for name in arguments.data for method in arguments.methods for rate in RATES[method])
+def missing(arguments: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
+    """Name every method, rate and data set that was asked for and not measured; one method after the other."""
+    for method in arguments.methods:
+        for name, rate in itertools.product(arguments.data, RATES[method]):
+            if not any((run["method"], run["rate"], run["data"]) == (method, rate, name) for run in measured_before()):
+                yield method, rate, name
 
 
 def measured_before() -> list[dict[str, Any]]:
