@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="the preset's by default")
     parser.add_argument("--batch-size", type=int, help="the preset's by default")
     parser.add_argument("--peers", nargs="*", choices=FLAGS, default=["best"])
-    parser.add_argument("--again", action="store_true", help="repeat what was measured before")
+    parser.add_argument("--again", nargs="*", metavar="WHO", default=[], help="repeat these sides, such as labtune")
     parser.add_argument("--tune", nargs="*", metavar="KEY=VALUE", help="score these settings on validation data only")
     arguments = parser.parse_args()
     runs = kept(arguments)
@@ -57,13 +57,14 @@ def main() -> None:
 
 
 def kept(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Runs of the same size that were measured before: they are not repeated."""
+    """Runs of the same size that were measured before: they are not repeated, unless asked for."""
     path = common.RESULTS / f"{arguments.task}.json"
-    if arguments.again or arguments.tune is not None or not path.exists():
+    if arguments.tune is not None or not path.exists():
         return []
     content = json.loads(path.read_text())
     same = all(content[key] == getattr(arguments, key) for key in ("epochs", "batch_size"))
-    return list(content["runs"]) if same else []
+    again = {(who, seed) for who in arguments.again for seed in arguments.seeds}
+    return [run for run in content["runs"] if same and (run["who"], run["seed"]) not in again]
 
 
 def write(arguments: argparse.Namespace, runs: list[dict[str, Any]]) -> None:

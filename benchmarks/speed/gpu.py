@@ -151,25 +151,19 @@ def alone(side: Callable[[], float]) -> float:
 
 
 def summarise(rounds: list[dict[str, float]], case: cases.Case, scale: Scale) -> dict[str, Any]:
-    """Medians, ratios, and the share of the device's rate that labtune's training reaches."""
+    """Medians, and the share of the device's rate that labtune's training reaches."""
     medians = {name: statistics.median(row[name] for row in rounds) for name in rounds[0]}
-    train, predict = ([row[f"labtune {verb}"] / row[peer] for row in rounds] for verb, peer in _PAIRS)
     needed = medians["labtune trains"] * operations_a_token(case)
     rate = common.matmul_rate(torch.bfloat16, scale.matrix)
     sheet = next((rate for name, rate in SHEETS.items() if name in common.machine()["device"]), None)
     return {
         "tokens_a_step": case.tokens / scale.steps,
         "tokens_per_second": medians,
-        "labtune_over_trainer": common.spread(train),
-        "labtune_over_pipeline": common.spread(predict),
         "matmul_rate": rate,
         "share_of_matmul_rate": needed / rate,
         "model_flop_utilisation": None if sheet is None else needed / sheet,
         "rounds": rounds,
     }
-
-
-_PAIRS = (("trains", "Trainer, best flags"), ("predicts", "pipeline, batches of 32 in bfloat16"))
 
 
 def operations_a_token(case: cases.Case) -> float:

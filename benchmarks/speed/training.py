@@ -52,13 +52,8 @@ def measure(name: str, arguments: argparse.Namespace) -> None:
 
 
 def summarise(rounds: list[dict[str, float]], case: cases.Case, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Medians, ratios with their ends, and the share of the processor's rate."""
+    """Medians, and the share of the processor's rate."""
     medians = {name: statistics.median(row[name] for row in rounds) for name in rounds[0]}
-    ratios = {}
-    for peer in rounds[0]:
-        ours = "labtune trains" if peer.startswith("Trainer") else "labtune predicts"
-        if not peer.startswith("labtune"):
-            ratios[peer] = common.spread([row[ours] / row[peer] for row in rounds])
     # Six operations a weight and token, forward and backward; embeddings are looked up, not multiplied.
     needed = medians["labtune trains"] * 6 * case.layer_weights()
     return {
@@ -66,7 +61,6 @@ def summarise(rounds: list[dict[str, float]], case: cases.Case, arguments: argpa
         "batch_size": arguments.batch_size,
         "tokens_a_step": case.tokens / arguments.steps,
         "tokens_per_second": medians,
-        "labtune_over": ratios,
         "matmul_rate": (rate := common.matmul_rate(torch.bfloat16)),
         "share_of_matmul_rate": needed / rate,
         "rounds": rounds,
