@@ -25,6 +25,7 @@ def method_sections() -> list[str]:
     makers: dict[str, Callable[[], str]] = {
         "breadth": breadth,
         **{f"grid-{name}": lambda name=name: grid(name) for name in GRIDS},
+        "closeness": closeness,
         "esm_memory": memory,
         "learning_rates": learning_rates,
     }
@@ -72,6 +73,22 @@ def over_seeds(found: dict[str, Any]) -> str:
     """Mean over seeds, their standard deviation, and the interval of a run."""
     spread = "" if found["spread"] is None else f" ± {found['spread']:.3f}"
     return f"{found['value']:.3f}{spread} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def closeness() -> str:
+    """Predictions of one trained adapter on weights in fewer bits: a row for each data set and bit width."""
+    content = read("closeness")
+    rows = [["data", "bits", "relative error of logits", "same predictions", "test score", "at 32 bits"]]
+    for name, found in content["data"].items():
+        for run in found:
+            scores = [f"{run[key]:.3f}" for key in ("value", "value_at_32_bits")]
+            error = f"{run['relative_error_of_logits']:.3f}"
+            rows.append([GRIDS[name], str(run["bits"]), error, f"{run['same_predictions']:.1%}", *scores])
+    note = (
+        "LoRA, trained for a few epochs on few hundred records over weights in 32 bits, then predicting over the same "
+        "weights stored in fewer. An adapter that is trained over few bits makes up for part of the error."
+    )
+    return section("How close few bits stay", content["command"], note, rows)
 
 
 def memory() -> str:
