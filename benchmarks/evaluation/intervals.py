@@ -10,6 +10,7 @@ should be 0.95; of paired tests between equally good models 0.05 should find a d
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,21 @@ def main() -> None:
     """Simulate, print a line a case, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=600)
-    parser.add_argument("--dry", action="store_true", help="write nothing")
-    arguments = parser.parse_args()
-    cases = [case(size, grouped, arguments.repeats) for grouped in (False, True) for size in SIZES]
-    if not arguments.dry:
-        content = {"command": "benchmarks/evaluation/intervals.py", "repeats": arguments.repeats, "cases": cases}
-        print("written:", common.write("intervals", content))
+    repeats = parser.parse_args().repeats
+    done = kept(repeats)
+    for grouped in (False, True):
+        for size in SIZES:
+            if not any((one["size"], one["grouped"]) == (size, grouped) for one in done):
+                done.append(case(size, grouped, repeats))
+                content = {"command": "benchmarks/evaluation/intervals.py", "repeats": repeats, "cases": done}
+                common.write("intervals", content)
+
+
+def kept(repeats: int) -> list[dict[str, Any]]:
+    """Cases that were simulated before, so that a stopped simulation goes on."""
+    path = common.RESULTS / "intervals.json"
+    content = json.loads(path.read_text()) if path.exists() else {"repeats": 0}
+    return list(content["cases"]) if content["repeats"] == repeats else []
 
 
 def case(size: int, grouped: bool, repeats: int) -> dict[str, Any]:
