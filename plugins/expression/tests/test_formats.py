@@ -206,3 +206,18 @@ def test_log_normalised_values_are_told_from_those_of_some_genes(tmp_path, caplo
     assert records[0].input.genes.state == "log"
     assert "log-normalised to 5,000 a cell" in caplog.text
     assert "taken for log-normalised, although cells have unlike totals" in caplog.text
+
+
+def test_a_file_is_read_block_by_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(matrices, "BLOCK_BYTES", 200)
+    path = write_h5ad(tmp_path / "cells.h5ad", csr_matrix(COUNTS))
+    reads = []
+    whole = matrices.Rows.read
+    monkeypatch.setattr(matrices.Rows, "read", lambda self, *ends: reads.append(ends) or whole(self, *ends))
+    cells = read(path, labelled=False)
+    next(cells)
+    [(_, looked_at), (first, size)] = reads  # to find out what it holds, and the first block
+    assert (first, looked_at) == (0, len(CELLS))
+    assert size < 10
+    assert len(list(cells)) == len(CELLS) - 1
+    assert max(stop - start for start, stop in reads[1:]) == size

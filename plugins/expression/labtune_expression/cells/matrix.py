@@ -46,8 +46,10 @@ def blocks(matrix: Matrix) -> Iterator[tuple[int, csr_matrix]]:
 def some_cells(matrix: Matrix) -> csr_matrix:
     """Read cells from all over the matrix; all of them if they are few."""
     count = matrix.shape[0]
-    if matrix.step >= count or count <= PIECES * PIECE or isinstance(matrix, Columns):
+    if isinstance(matrix, Columns):  # where any cell costs a pass over the file
         return matrix.read(0, min(matrix.step, count))
+    if count <= PIECES * PIECE:
+        return matrix.read(0, count)
     starts = np.linspace(0, count - PIECE, PIECES).astype(int).tolist()
     return vstack([matrix.read(start, start + PIECE) for start in starts], format="csr")
 
