@@ -14,9 +14,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from pages import RESULTS, ROOT, interval, read, table
+from publish_cells import cell_sections
 from publish_evaluation import evaluation_sections
 from publish_methods import method_sections
 from publish_scale import scale_sections
+from publish_sequences import sequence_sections
 from publish_speed import speed_sections, speed_sentence
 
 INTRO = """# Results
@@ -31,8 +33,8 @@ TITLES = {
 NOTES = {
     "conll2003": "Entity F1 on the test set as published (3,453 sentences); the encoder is all-MiniLM-L6-v2 (uncased). "
     "labtune's dropout was off in the first epoch when these runs were made.",
-    "phrasebank": "Stratified 70/15/15 split by seed, equal sentences on one side. labtune's dropout was off in the first "
-    "epoch when these runs were made.",
+    "phrasebank": "Stratified 70/15/15 split by seed, equal sentences on one side. labtune's dropout was off in the "
+    "first epoch when these runs were made.",
 }
 STARTS = {
     "pre-trained": "`protein.mini`",
@@ -61,7 +63,8 @@ SCORES = {"entity_f1": "entity F1", "accuracy": "accuracy", "macro_f1": "macro F
 def main() -> None:
     """Write both pages."""
     sections = [text_section(name) for name in TITLES if (RESULTS / f"{name}.json").exists()]
-    sections.append(expression_section())
+    sections += sequence_sections()
+    sections += cell_sections()
     sections.append(protein_section())
     sections += method_sections()
     sections += scale_sections()
@@ -94,22 +97,6 @@ def text_section(name: str) -> str:
             f"{versions['transformers']}.\n",
         ]
     )
-
-
-def expression_section() -> str:
-    """Tasks of expression: a row for each case and seed."""
-    content = read("expression")
-    rows = [["data", "seed", "score", "labtune", "baseline"]]
-    for run in content["runs"]:
-        scores = [
-            f"{run[who]['value']:.3f} [{run[who]['low']:.3f}, {run[who]['high']:.3f}]" for who in ("value", "baseline")
-        ]
-        rows.append([run["case"], str(run["seed"]), run["score"], *scores])
-    note = (
-        "95 % intervals on test data. The baseline is the plugin's linear model on the same split; where it wins, use "
-        "it. The test plate of celseq2 had been scored in earlier layouts, so its figures are not a first look."
-    )
-    return "\n".join(["## Gene expression\n", f"`{content['command']}`\n", f"{note}\n", table(rows), ""])
 
 
 def protein_section() -> str:
