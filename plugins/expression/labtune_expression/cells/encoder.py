@@ -43,10 +43,10 @@ class FeatureEncoder(Encoder):
         *,
         features: int = 3000,
         components: int = 50,
-        hidden_share: float = 0.5,
+        hidden_share: float = 0.3,
         straight: float = 0.0,
         width: int = 256,
-        dropout: float = 0.5,
+        dropout: float = 0.3,
     ) -> None:
         super().__init__()
         if not 0 <= hidden_share < 1:

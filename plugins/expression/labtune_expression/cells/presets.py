@@ -10,7 +10,7 @@ _PROFILES = {
     "batch_size": 64,
     "learning_rate": 1e-3,
     "head_learning_rate": 1e-3,
-    "dropout": 0.5,
+    "dropout": 0.3,
     "weight_decay": 0.05,
     "precision": "float32",
 }
@@ -50,9 +50,16 @@ SAMPLE_PRESETS = (
         settings={
             **_PROFILES,
             "batch_size": 16,
+            "dropout": 0.5,
             "weight_decay": 0.2,
             "tokenizer": {"genes": 2000, "standardise": True},
-            "encoder_options": {"features": 2000, "components": 20, "width": 32, "straight": 1.0},
+            "encoder_options": {
+                "features": 2000,
+                "components": 20,
+                "hidden_share": 0.5,
+                "width": 32,
+                "straight": 1.0,
+            },
         },
     ),
 )
