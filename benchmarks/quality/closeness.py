@@ -34,11 +34,11 @@ from labtune.settings import resolve_settings
 from labtune.specs import Prediction, Record
 
 SIZES = {
-    "phrasebank": {"train": 240, "valid": 60, "test": 300},
-    "conll2003": {"train": 360, "valid": 60, "test": 300},
-    "secondary_structure": {"train": 50, "valid": 10, "test": 30},
+    "phrasebank": {"train": 160, "valid": 30, "test": 200},
+    "conll2003": {"train": 240, "valid": 30, "test": 200},
+    "secondary_structure": {"train": 30, "valid": 5, "test": 20},
 }
-CHOSEN = {"method": "lora", "epochs": 4, "audit": "off", "coverage": 0}
+CHOSEN = {"method": "lora", "epochs": 3, "audit": "off", "coverage": 0}
 BITS = (16, 8, 4)
 
 

@@ -32,9 +32,9 @@ from labtune.settings import METHODS
 BITS = (32, 16, 8, 4)
 EPOCHS = 3
 SIZES = {
-    "phrasebank": {"train": 600, "valid": 300, "test": 600},
-    "conll2003": {"train": 1000, "valid": 300, "test": 800},
-    "secondary_structure": {"train": 120, "valid": 40, "test": 120},
+    "phrasebank": {"train": 400, "valid": 200, "test": 500},
+    "conll2003": {"train": 600, "valid": 200, "test": 600},
+    "secondary_structure": {"train": 80, "valid": 30, "test": 80},
 }
 
 
