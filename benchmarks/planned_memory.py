@@ -1,6 +1,6 @@
 """Planned memory beside the measured peak of short trainings, over encoder sizes, methods and bits.
 
-Each cell is two processes: one plans, one trains for two steps. Encoders are BERT-shaped with random weights. Measured
+Each cell is two processes: one plans, one trains a few steps. Encoders are BERT-shaped with random weights. Measured
 is the highest resident memory of the training less that of the process before it, with libraries and records loaded.
 
     python benchmarks/planned_memory.py small middle large giant
@@ -45,7 +45,7 @@ CELLS = {
     "giant": [("lora", 4), ("lora", 32)],  # the size of ESM-2 650M
 }  # fmt: skip
 RECORDS, LENGTH = 12, 126  # 128 tokens with the special ones
-SETTINGS = {"batch_size": 8, "batch_tokens": 1024, "epochs": 1, "audit": "off", "split": "random"}
+SETTINGS = {"batch_size": 8, "batch_tokens": 1024, "epochs": 1, "audit": "off"}
 MB = 10**6
 
 
@@ -80,7 +80,7 @@ def record(shape: str, method: str, bits: int, encoder: Path) -> None:
 def child(work: str, encoder: Path, method: str, bits: int) -> Any:
     """Run one piece of work in a process of its own."""
     words = [sys.executable, __file__, "--cell", work, str(encoder), method, str(bits)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -92,7 +92,7 @@ def planned_cell(encoder: Path, method: str, bits: int) -> dict[str, float]:
 
 
 def measured_cell(encoder: Path, method: str, bits: int) -> dict[str, float]:
-    """What two steps of training need beyond the process before them."""
+    """What a few steps of training need beyond the process before them."""
     import bitsandbytes  # noqa: F401 - so that it counts as the program
     import peft  # noqa: F401
 

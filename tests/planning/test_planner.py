@@ -44,7 +44,7 @@ def real_step(parts, batch, settings, passes):
 
 @pytest.mark.parametrize(
     ("method", "bits", "precision"),
-    [("full", 32, "float32"), ("full", 32, "bfloat16"), ("lora", 4, "bfloat16"), ("bitfit", 16, "float32")],
+    [("full", 32, "float32"), ("full", 32, "bfloat16"), ("lora", 4, "bfloat16")],
 )
 def test_a_plan_is_what_the_real_step_takes(method, bits, precision):
     settings = settings_of(method=method, bits=bits, precision=precision, dropout=0.0)
@@ -102,13 +102,12 @@ def test_what_would_fit_instead(weightless):
     assert found.program + 2 * weights < lighter.bytes < 3 * 10**9
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-def test_depth_is_a_straight_line(tmp_path, method):
+def test_depth_is_a_straight_line(tmp_path):
     """What a plan infers from two and four blocks is what all nine take."""
     shape = {"vocab_size": 300, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
     BertConfig(**shape, num_hidden_layers=9).save_pretrained(tmp_path)
     byte_tokenizer().save_pretrained(tmp_path)
-    settings = settings_of(encoder=str(tmp_path), method=method, batch_size=8)
+    settings = settings_of(encoder=str(tmp_path), batch_size=8)
     splits = load_splits(CATALOG.task(TASK), settings)
     mode = fake_mode()
     whole = build_parts(settings, CATALOG, splits.labels, encoder=outline_encoder(settings, CATALOG, mode=mode))
