@@ -1,6 +1,7 @@
 """Calibration against scikit-learn and against what simulated models are known to need."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from labtune.builtin.chains import CrfTokenHead
 from labtune.builtin.heads import SequenceHead, TokenHead
-from labtune.evaluation.calibration import Calibration, cross_fitted, fit_calibration, refine
+from labtune.evaluation.calibration import Calibration, cross_fitted, fit_calibration, read_scores, refine
 from labtune.evaluation.rescaling import Scored, fit_isotonic, fit_vector, probabilities
 from labtune.evaluation.temperature import Temperature
 from labtune.inference import predict
@@ -227,6 +228,18 @@ def test_units_beyond_need_are_left_out(monkeypatch):
     found = refine(Scored(data.logits, data.truth, data.owner // 4, True), Temperature(1.0, 500))
     assert seen == [800]
     assert found.method == "vector"
+
+
+def test_records_of_a_group_have_one_owner():
+    data = skewed(60)
+    batch = batch_of(torch.from_numpy(data.truth.argmax(1)))
+    grouped = Batch(
+        [replace(r, group=f"g{row // 2}") for row, r in enumerate(batch.records)], batch.inputs, targets=batch.targets
+    )
+    model = GivenLogits(SequenceHead(4, CLASSES), torch.tensor(data.logits, dtype=torch.float32))
+    found = read_scores(model.head, [(grouped, model(grouped))])
+    assert found.owner.tolist() == [row // 2 for row in range(60)]
+    assert (found.truth == data.truth).all()
 
 
 def test_few_cases_of_a_class_leave_the_temperature():

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from labtune.data.batching import stable_seed
+from labtune.evaluation.intervals import units_of
 from labtune.evaluation.rescaling import (
     Array,
     Isotonic,
@@ -125,20 +126,26 @@ def fit_calibration(
 
 
 def read_scores(head: Any, kept: Sequence[tuple[Batch, Output]]) -> Scored | None:
-    """Logits and truth, where the head's probabilities are a softmax or sigmoids of its logits; else None."""
+    """Logits and truth, where the head's probabilities are a softmax or sigmoids of its logits; else None.
+
+    Records of one group have one owner, so that no fold parts them.
+    """
     if not hasattr(head, "labels") or hasattr(head, "tempered") or head.labels.kind not in ("classes", "multilabel"):
         return None
     exclusive = head.labels.kind == "classes"
     logits: list[Array] = []
     targets: list[NDArray[np.generic]] = []
+    groups: list[str | None] = []
     for batch, output in kept:
         assert batch.targets is not None  # there is a temperature
         rows = [row.double().cpu().numpy() for row in output.logits]
-        if not _is_plain(head.decode(output, batch), rows, exclusive):
+        truth = [target.cpu().numpy() for target in batch.targets]
+        alongside = all(len(one) == len(other) for one, other in zip(rows, truth, strict=True))
+        if not alongside or not _is_plain(head.decode(output, batch), rows, exclusive):
             return None
-        logits += rows
-        targets += [target.cpu().numpy() for target in batch.targets]
-    return scored(logits, targets, exclusive=exclusive)
+        logits, targets = logits + rows, targets + truth
+        groups += [record.group for record in batch.records]
+    return scored(logits, targets, units_of(groups), exclusive=exclusive)
 
 
 def _is_plain(predictions: Sequence[Any], logits: Sequence[Array], exclusive: bool) -> bool:

@@ -26,8 +26,8 @@ KEPT = 1e-3  # share of the uncalibrated probability that keeps order within a s
 class Scored(NamedTuple):
     """Logits with their truth.
 
-    ``logits (M, L)``; ``truth (M, L)``: 1 for what is true, NaN where unknown; ``owner (M,)``: number of the record;
-    ``exclusive``: whether one label is true of each row, so that probabilities are a softmax and not sigmoids.
+    ``logits (M, L)``; ``truth (M, L)``: 1 for what is true, NaN where unknown; ``owner (M,)``: number of the record or
+    group; ``exclusive``: whether one label is true of each row, so that probabilities are a softmax and not sigmoids.
     """
 
     logits: Array
@@ -89,9 +89,11 @@ class Isotonic:
         return np.log(np.maximum(mixed, 1e-12)) if exclusive else logit(np.clip(mixed, 1e-12, 1 - 1e-12))
 
 
-def scored(logits: Sequence[Array], targets: Sequence[NDArray[np.generic]], *, exclusive: bool) -> Scored:
+def scored(
+    logits: Sequence[Array], targets: Sequence[NDArray[np.generic]], owners: NDArray[np.int64], *, exclusive: bool
+) -> Scored:
     """Put logits ``(U, L)`` and encoded targets ``(U,)`` or ``(U, L)`` of records together, without unknown rows."""
-    owner = np.repeat(np.arange(len(targets)), [len(target) for target in targets])
+    owner = np.repeat(owners, [len(target) for target in targets])
     everything, truth = np.concatenate(logits).astype(float), np.concatenate(targets)
     if not exclusive:
         return Scored(everything, truth.astype(float), owner, exclusive)
