@@ -24,7 +24,7 @@ def planned_memory() -> str:
     errors = sorted(abs(cell["error"]) for cell in content["cells"])
     within = sum(error <= 0.15 for error in errors)
     note = (
-        "`labtune plan` beside the peak of a short training (a few steps of 1,024 tokens, on CPU), each without Python, "
+        "`labtune plan` beside the peak of a training (a few steps of 1,024 tokens, on CPU), both without Python, "
         "its libraries and the records. BERT-shaped encoders with random weights. Within 15 %: "
         f"{within} of {len(errors)}; the median is off by {errors[len(errors) // 2]:.0%}."
     )
