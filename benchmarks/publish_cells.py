@@ -20,8 +20,9 @@ TITLES = {
 }
 TYPES_NOTE = """Test data, 95 % intervals. The seed also chooses the split, but for plates, where it chooses the
 validation cells. The baseline is L1 logistic regression on the normalised counts of all genes. Plates 1 and 2 were
-looked at during development; the third plate had been scored with an earlier preset, but not while this one was made. Bladder and PBMC 68k had been
-scored with other seeds and more dropout (bladder 0.911), which validation data then showed to be too much.
+looked at during development; the third plate had been scored with an earlier preset, but not while this one was made.
+Bladder and PBMC 68k had been scored with other seeds and more dropout (bladder 0.911), which validation data then
+showed to be too much.
 """
 BULK_NOTE = """Ten times five folds; the intervals (Nadeau and Bengio) take into account that folds share samples.
 Settings of the preset had been compared on other folds of the same samples, so these figures are a little kind.
