@@ -75,7 +75,8 @@ class Norm(nn.BatchNorm1d):
 
     def forward(self, hidden: Tensor, inside: Tensor) -> Tensor:
         """Normalise ``(B, C, P)``; what comes out where ``inside (B, 1, P)`` is zero means nothing."""
-        if not self.training or bool((inside > 0).all()):
+        whole = inside.numel() > 1 and bool((inside > 0).all())  # of a single bin torch would make an error
+        if whole or not self.training:
             return super().forward(hidden)
         count = inside.sum()
         mean = (hidden * inside).sum((0, 2)) / count  # (C,)

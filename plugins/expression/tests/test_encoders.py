@@ -101,6 +101,12 @@ def test_a_record_does_not_touch_its_neighbour():
     assert not bool(changed[200:].any())
 
 
+def test_a_single_bin_can_be_learned_from():
+    encoder = BUILDERS["conv"](strands="forward").train()
+    found = encoder({"input_ids": letters(["ACG"])})
+    assert bool(found.values.isfinite().all())
+
+
 def test_normalisation_counts_only_what_is_there():
     """Training statistics over ragged records are torch's own over the same columns without padding."""
     torch.manual_seed(0)
