@@ -52,7 +52,7 @@ MB = 10**6
 def main() -> None:
     """Try every cell that is not in the results yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("shapes", nargs="*", choices=SHAPES)
+    parser.add_argument("shapes", nargs="*", help=", ".join(SHAPES))
     parser.add_argument("--cell", nargs=4, metavar=("WORK", "ENCODER", "METHOD", "BITS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.cell:
