@@ -121,3 +121,17 @@ def test_without_learning_near_pairs_or_greasy_pairs_come_first():
     assert {first, second} == {0, 29}
     pairs = fit_separation([], LABELS)([record])[0].details["pairs"]["long"]
     assert [later - earlier for earlier, later, _ in pairs[:3]] == [24, 24, 24]
+
+
+def test_gradients_are_finite_in_bfloat16(vocabulary):
+    """A depthwise convolution in bfloat16 gave gradients that were not, in about every second pass."""
+    batch = PairTokenizer(vocabulary, LABELS)(contact_examples())
+    torch.manual_seed(0)
+    head, loss = PairHead(8, LABELS), PairCrossEntropy(LABELS)
+    hidden = batch.tokens.with_values(torch.randn(len(batch.tokens.values), 8))
+    for _ in range(3):
+        head.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = head(hidden, batch)
+        loss(output, batch).backward()
+        assert all(parameter.grad.isfinite().all() for parameter in head.parameters() if parameter.grad is not None)

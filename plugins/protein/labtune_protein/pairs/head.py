@@ -131,7 +131,9 @@ class _Block(nn.Module):
     def forward(self, pairs: Tensor, both: Tensor) -> Tensor:
         """Pairs ``(B, T, T, D)`` to the same shape."""
         seen = (self.norm(pairs) * both[..., None]).permute(0, 3, 1, 2)
-        update = self.mix(nn.functional.gelu(self.spread(seen)).permute(0, 2, 3, 1))
+        with torch.autocast(seen.device.type, enabled=False):  # in bfloat16 on a CPU its gradient is at times NaN
+            spread = self.spread(seen.float())
+        update = self.mix(nn.functional.gelu(spread).permute(0, 2, 3, 1))
         updated: Tensor = pairs + update * both[..., None]
         return updated
 
