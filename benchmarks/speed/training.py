@@ -48,7 +48,8 @@ def measure(name: str, arguments: argparse.Namespace) -> None:
     for _ in range(arguments.rounds):
         rounds.append({side: run() for side, run in sides.items()})
         print(name, {side: round(speed) for side, speed in rounds[-1].items()}, flush=True)
-    print("written:", common.write(f"speed-{name}", summarise(rounds, case, arguments)))
+        path = common.write(f"speed-{name}", summarise(rounds, case, arguments))  # what an interruption leaves, too
+    print("written:", path)
 
 
 def summarise(rounds: list[dict[str, float]], case: cases.Case, arguments: argparse.Namespace) -> dict[str, Any]:
