@@ -34,6 +34,7 @@ from labtune.evaluation.baselines import fitter
 from labtune.evaluation.noise import cross_validated, suspects
 from labtune.specs import Labels, Record
 
+SIZE = 100_000
 PLANTS = 100  # of each kind
 PIECE = 150  # residues
 RESIDUES, LETTERS = "ACDEFGHIKLMNPQRSTVWY", "abcdefghijklmnopqrstuvwxyz"
@@ -44,13 +45,14 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["text", "sequences", "noise"])
-    parser.add_argument("--records", type=int, default=100_000)
+    parser.add_argument("--records", type=int, default=SIZE)
     parser.add_argument("--dry", action="store_true", help="write nothing")
     arguments = parser.parse_args()
     found = noise() if arguments.what == "noise" else measure(arguments.what, arguments.records)
     print(found)
     if not arguments.dry:
-        command = f"benchmarks/evaluation/audit.py {arguments.what}"
+        size = "" if arguments.records == SIZE else f" --records {arguments.records}"
+        command = f"benchmarks/evaluation/audit.py {arguments.what}{size}"
         print("written:", common.write(f"audit-{arguments.what}", {"command": command, **found}))
 
 
