@@ -48,6 +48,7 @@ BASELINES = {
     "fit_separation": "the nearest along the chain, not learned",
     "fit_hydropathy": "the most hydrophobic, not learned",
     "fit_frequencies": "frequencies of separations and letters",
+    "fit_attention": "`protein.mini`'s attention, 20 chains",
 }
 PROTEIN_NOTE = (
     "Default presets, and `variants` for GB1 and avGFP. Mean over seeds with the mean 95 % interval on test data. "

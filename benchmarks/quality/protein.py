@@ -28,7 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
-from protein_data import CASES, Case
+from protein_data import ATTENTION, CASES, Case
 
 from labtune.catalog import Catalog, load_catalog, resolve
 from labtune.data.batching import stable_seed
@@ -88,19 +88,22 @@ def measure(name: str, start: str, seed: int, flags: dict[str, Any], arguments: 
 
 
 def measure_baselines(name: str, flags: dict[str, Any]) -> None:
-    """Score the models without an encoder, unless their results are there."""
+    """Score the models that are not trained here, unless their results are there."""
     case, catalog = CASES[name], load_catalog()
-    task = catalog.task(case.task)
-    if "baselines" in _read().get(name, {}):
+    task, weights = catalog.task(case.task), _weights("protein.mini", catalog)
+    known = _read().get(name, {}).get("baselines", {})
+    of_weights = {target: weights if target == ATTENTION else "" for target in case.baselines or (task.baseline,)}
+    needed = [target for target, used in of_weights.items() if known.get(target, {}).get("weights") != used]
+    if not needed:
         return
     splits = load_splits(task, resolve_settings(catalog, case.task, {**flags, "encoder": "protein.mini"}))
     metrics = [catalog.build("metrics", metric, splits.labels) for metric in task.metrics]
-    found = {}
-    for target in case.baselines or (task.baseline,):
+    for target in needed:
         predict = resolve(target)(splits.records["train"], splits.labels)
-        found[target] = score(metrics, predict(splits.records["test"]), splits.records["test"])[case.score]
-        print(name, target, found[target], flush=True)
-    _write(name, {"score": case.score, "baselines": found})
+        found = score(metrics, predict(splits.records["test"]), splits.records["test"])[case.score]
+        known[target] = {**found, "weights": of_weights[target]}
+        print(name, target, known[target], flush=True)
+    _write(name, {"score": case.score, "baselines": known})
 
 
 def lean(catalog: Catalog, case: Case) -> Catalog:
@@ -120,12 +123,17 @@ def _tune(name: str, start: str, settings: Settings, case: Case, catalog: Catalo
 
 def _identity(settings: Settings, catalog: Catalog) -> str:
     """Name a run by its settings and the weights that it starts from; where files lie does not count."""
-    weights = settings.encoder
-    if weights != STARTS["letters"]:
-        file = encoder_folder(settings.encoder, catalog) / "model.safetensors"
-        weights = hashlib.sha256(file.read_bytes()).hexdigest()
+    weights = _weights(settings.encoder, catalog)
     text = replace(settings, encoder=weights, data={}).to_toml()
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _weights(encoder: str, catalog: Catalog) -> str:
+    """Name the weights of an encoder."""
+    if encoder == STARTS["letters"]:
+        return encoder
+    file = encoder_folder(encoder, catalog) / "model.safetensors"
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _fresh(folder: Path, catalog: Catalog, seed: int) -> str:

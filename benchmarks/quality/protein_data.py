@@ -21,6 +21,8 @@ from labtune_protein.identity import similarity
 from labtune_protein.structure.chains import Chain
 
 Flags = dict[str, Any]
+PAIRS = ("separation", "hydropathy", "frequencies")
+ATTENTION = "labtune_protein.pairs.attention:fit_attention"  # depends on the weights of protein.mini
 FRACTIONS = (0.7, 0.15, 0.15)
 
 
@@ -123,7 +125,7 @@ CASES = {
         "protein.contact",
         contacts,
         "p_at_l_long",
-        [f"labtune_protein.pairs.baselines:fit_{name}" for name in ("separation", "hydropathy", "frequencies")],
+        (*(f"labtune_protein.pairs.baselines:fit_{name}" for name in PAIRS), ATTENTION),
     ),
 }
 
