@@ -71,32 +71,26 @@ def explain_file(
     predictor = load(run)
     scorer = Scorer(predictor)
     explain = explainer(scorer, method, output, steps)
-    written: list[str] = []
-    shown: list[Explanation] = []
-    gaps: list[float] = []
-    records = explanations = 0
+    explanations: list[Explanation] = []
+    records = 0
     for record in read_records(predictor, Path(file)):
         records += 1
-        for explanation in explain(record):
-            written += [] if explanations else [heading(explanation)]
-            written += lines(explanation)
-            explanations += 1
-            shown += [explanation] if len(shown) < SHOWN else []
-            gaps += [] if explanation.gap is None else [explanation.gap]
+        explanations += explain(record)
+    table = [heading(explanations[0]), *(line for one in explanations for line in lines(one))]
+    facts = {"run": Path(run).resolve().name, "file": Path(file).name, "records": records, "method": method}
     page = target.with_suffix(".html")
-    facts: dict[str, str | int] = {
-        "run": Path(run).resolve().name,
-        "file": Path(file).name,
-        "records": records,
-        "method": method,
-    }
-    if explanations > len(shown):
-        facts["shown here"] = f"{len(shown)} of {explanations}; the table has all"
-    words = f"{SCORES[scorer.labels.kind]}; {MEANINGS[method]}"
-    write_text(target, "".join(written))
-    write_text(page, Page(scorer.parts.task.name, method, words, facts, shown).render())
-    found = {"out": str(target), "page": str(page), "records": records, "explanations": explanations}
+    write_text(target, "".join(table))
+    write_text(page, _page(scorer, method, facts, explanations).render())
+    found = {"out": str(target), "page": str(page), "records": records, "explanations": len(explanations)}
+    gaps = [one.gap for one in explanations if one.gap is not None]
     return {**found, "largest_gap": max(gaps)} if gaps else found
+
+
+def _page(scorer: Scorer, method: str, facts: dict[str, Any], explanations: list[Explanation]) -> Page:
+    if len(explanations) > SHOWN:
+        facts = {**facts, "shown here": f"{SHOWN} of {len(explanations)}; the table has all"}
+    words = f"{SCORES[scorer.labels.kind]}; {MEANINGS[method]}"
+    return Page(scorer.parts.task.name, words, facts, explanations[:SHOWN])
 
 
 def explainer(

@@ -20,10 +20,10 @@ class Page:
 
     Parameters
     ----------
-    task, method
-        Of the run, and how it was explained.
+    task
+        Of the run.
     score
-        What the attributions add up to, in words.
+        What is explained, and what attributions mean, in words.
     facts
         Names and values under the title.
     explanations
@@ -31,7 +31,6 @@ class Page:
     """
 
     task: str
-    method: str
     score: str
     facts: Mapping[str, str | int]
     explanations: Sequence[Explanation]
