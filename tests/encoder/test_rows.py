@@ -47,6 +47,19 @@ def test_steps_that_accumulate_and_forget(layers: tuple[nn.Embedding, nn.Embeddi
     torch.testing.assert_close(layers[1].weight, layers[0].weight)
 
 
+def test_weights_that_are_used_elsewhere_too(layers: tuple[nn.Embedding, nn.Embedding]) -> None:
+    for number in range(3):
+        for layer in layers:
+            layer.weight.grad = None
+            step(layer, number)
+            if number < 2:  # as output weights are: every row gets a gradient
+                layer.weight.square().sum().backward()
+        plain, own = (layer.weight.grad for layer in layers)
+        assert plain is not None
+        assert own is not None
+        torch.testing.assert_close(own, plain)
+
+
 def test_padding_does_not_learn(layers: tuple[nn.Embedding, nn.Embedding]) -> None:
     layers[1](torch.tensor([1, 2])).sum().backward()
     gradient = layers[1].weight.grad

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 WORTHWHILE = 2**20  # weights of a table from which clearing it costs more than keeping account of rows
 
@@ -20,16 +21,24 @@ WORTHWHILE = 2**20  # weights of a table from which clearing it costs more than 
 class RowEmbedding(nn.Embedding):
     """An ``nn.Embedding`` that writes its gradient itself, into a table that it keeps.
 
-    Only for one process whose gradients come from nowhere else: distributed training waits for gradients that autograd
-    hands over, and a table tied to output weights gets a dense gradient.
+    Only for one process: distributed training waits for gradients that autograd hands over.
     """
 
     table: Tensor
     written: list[Tensor]
+    shared: bool  # whether autograd has added to the table, for weights that are used elsewhere, too
+    watch: RemovableHandle
 
     def keep_table(self) -> None:
         """Make the table."""
-        self.table, self.written = torch.zeros_like(self.weight, requires_grad=False), []
+        self.table, self.written, self.shared = torch.zeros_like(self.weight, requires_grad=False), [], False
+        self.watch = self.weight.register_post_accumulate_grad_hook(self._notice)
+
+    def drop_table(self) -> None:
+        """Leave nothing behind."""
+        self.watch.remove()
+        self.weight.grad = None
+        del self.table, self.written, self.shared, self.watch
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Rows of the weights for token ids: ``(…)`` to ``(…, C)``."""
@@ -41,14 +50,22 @@ class RowEmbedding(nn.Embedding):
     def add_gradient(self, tokens: Tensor, gradient: Tensor) -> None:
         """Add the gradient ``(N, C)`` of the rows of token ids ``(N,)``."""
         if self.weight.grad is None:
-            for rows in self.written:
-                self.table.index_fill_(0, rows, 0.0)
-            self.written = []
+            self._clear()
             self.weight.grad = self.table
         if self.padding_idx is not None:
             gradient = gradient.masked_fill((tokens == self.padding_idx)[:, None], 0.0)
         self.weight.grad.index_add_(0, tokens, gradient.to(self.weight.dtype))
         self.written.append(tokens)
+
+    def _clear(self) -> None:
+        if self.shared:
+            self.table.zero_()
+        for rows in self.written:
+            self.table.index_fill_(0, rows, 0.0)
+        self.written, self.shared = [], False
+
+    def _notice(self, weight: Tensor) -> None:
+        self.shared = True
 
 
 class _Rows(torch.autograd.Function):
@@ -82,9 +99,8 @@ def row_gradients(model: nn.Module, *, when: bool = True) -> Iterator[None]:
         yield
     finally:
         for layer in layers:
+            cast("RowEmbedding", layer).drop_table()
             layer.__class__ = nn.Embedding
-            layer.weight.grad = None
-            del layer.table, layer.written
 
 
 def _is_worth(layer: nn.Embedding) -> bool:
