@@ -2,8 +2,8 @@
 
 For models of a hundred million parameters and more the rates are published ones: all weights 2e-5 and LoRA 3e-4
 (Schmirler et al. 2024), adapters 3e-4 (Houlsby et al. 2019), (IA)3 3e-3 (Liu et al. 2022), biases up to 1e-3 (Ben Zaken
-et al. 2022). Narrow encoders take higher ones, the best of a short sweep with MiniLM on validation data of two tasks
-(``benchmarks/quality/learning_rates.py``); all weights take less than its best, 3e-4, for short runs favour high rates,
+et al. 2022). Narrow encoders take higher ones, the best of short sweeps with MiniLM on validation data of two tasks
+(``benchmarks/quality/learning_rates.py``); all weights take less than the best, 3e-4, for short runs favour high rates,
 and there a rate too high costs what pre-training learned.
 """
 
