@@ -44,8 +44,7 @@ class Case:
 
 
 def _bulk(name: str) -> Case:
-    settings = {"split": "cv:5x10", "reader": {"target": "label"}}
-    return Case(SAMPLES, {"train": f"bio/microarray/{name}.csv.gz"}, settings)
+    return Case(SAMPLES, {"train": f"bio/microarray/{name}.csv.gz"}, {"reader": {"target": "label"}})
 
 
 CASES = {
@@ -74,6 +73,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[21, 22, 23])
     parser.add_argument("--tune", nargs="*", metavar="KEY=VALUE", help="score these settings on validation data only")
     parser.add_argument("--preset", default="", help="the task's default if not given")
+    parser.add_argument("--split", default="cv:5x10", help="of bulk samples")
     parser.add_argument("--keep", type=Path, help="folder for cross-validations, which go on where they stopped")
     arguments = parser.parse_args()
     for name in arguments.cases:
@@ -121,6 +121,8 @@ def settings_of(name: str, seed: int, arguments: argparse.Namespace, folder: Pat
     case = CASES[name]
     data = {part: str(one_file(path, folder)) for part, path in case.files.items()}
     chosen = {**case.settings, "data": data, "seed": seed, "audit": "off"}
+    if case.task == SAMPLES and arguments.tune is None:
+        chosen["split"] = arguments.split
     if arguments.preset:
         chosen["preset"] = arguments.preset
     return resolve_settings(load_catalog(), case.task, chosen, arguments.tune or [])
