@@ -133,8 +133,8 @@ class Output:
 # A head that only one loss can train, such as a CRF, names it in ``needs_loss``; it then takes the place of the task's.
 #
 # Explanations ask for more. A tokenizer may name the letters of its inputs in ``alphabet``, which are then put in each
-# other's place; give the text of each token, special ones left out, by ``pieces(record)``; and bring letters that a user
-# wrote into its own spelling by ``normalise(text, where)``. A head whose logits are not what a prediction follows gives
+# other's place; give the text of each token, special ones left out, by ``pieces(record)``; and bring what a user wrote
+# into its own spelling by ``normalise(text, where)``. A head whose logits are not what a prediction follows gives
 # that by ``explained(output)``, ``(B, L)``.
 
 
