@@ -74,7 +74,8 @@ def audit(name: str, what: str) -> str:
     note = (
         f"{what}: {content['records']:,} records with the planted ones, audited in {seconds['processor']:.0f} "
         f"processor seconds (one thread; {seconds['wall']:.0f} s by the clock, beside other work). Near duplicates "
-        "differ in one or two characters of a hundred, which in short texts is more than the check calls near."
+        "differ in one or two characters of a hundred, which in short texts is more than the check calls near. Lengths "
+        "are told of only far outside what is usual, so that a hundred times a short text may pass."
     )
     return section(f"Audit: {name}", content["command"], note, rows)
 
