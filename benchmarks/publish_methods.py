@@ -86,7 +86,7 @@ def closeness() -> str:
             rows.append([GRIDS[name], str(run["bits"]), error, f"{run['same_predictions']:.1%}", *scores])
     note = (
         "LoRA, trained for a few epochs on few hundred records over weights in 32 bits, then predicting over the same "
-        "weights stored in fewer. An adapter that is trained over few bits makes up for part of the error."
+        "weights stored in fewer. Predictions are those of records; of a sentence, all its entities have to agree. "
     )
     return section("How close few bits stay", content["command"], note, rows)
 
@@ -105,9 +105,9 @@ def memory() -> str:
     note = (
         f"GB (10⁹ bytes) for weights, gradients, AdamW's averages and activations, without Python and its libraries: "
         f"{content['batch_size']} sequences of {content['tokens']} tokens a step, {content['batch_tokens']:,} tokens a "
-        f"pass in bfloat16 over weights in float32 or fewer bits. Planned, not measured; how close plans are to "
-        f"measured peaks is told under planned memory. Activations dominate: halve `batch_tokens`, or set "
-        f"`encoder_options.gradient_checkpointing=true`, before taking fewer bits."
+        "pass in bfloat16 over weights in float32 or fewer bits, with the default preset's head. Planned, not measured; "
+        "`benchmarks/planned_memory.py` measures smaller shapes. Activations are most of it: halve `batch_tokens`, or "
+        "set `encoder_options.gradient_checkpointing=true`, before taking fewer bits."
     )
     return section("Memory of large protein encoders", content["command"], note, rows)
 
