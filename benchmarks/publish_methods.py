@@ -105,9 +105,9 @@ def memory() -> str:
     note = (
         f"GB (10⁹ bytes) for weights, gradients, AdamW's averages and activations, without Python and its libraries: "
         f"{content['batch_size']} sequences of {content['tokens']} tokens a step, {content['batch_tokens']:,} tokens a "
-        "pass in bfloat16 over weights in float32 or fewer bits, with the default preset's head. Planned, not measured; "
-        "`benchmarks/planned_memory.py` measures smaller shapes. Activations are most of it: halve `batch_tokens`, or "
-        "set `encoder_options.gradient_checkpointing=true`, before taking fewer bits."
+        "pass in bfloat16 over weights in float32 or fewer bits, with the default preset's head. Planned, not "
+        "measured; `benchmarks/planned_memory.py` measures smaller shapes. Activations are most of it: halve "
+        "`batch_tokens`, or set `encoder_options.gradient_checkpointing=true`, before taking fewer bits."
     )
     return section("Memory of large protein encoders", content["command"], note, rows)
 
