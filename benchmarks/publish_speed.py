@@ -93,8 +93,8 @@ def small_steps_section() -> str:
     for name, row in content["rows"].items():
         rows.append([name, f"{row['processor_milliseconds']:.0f}", f"{row['fresh_pages']:,.0f}"])
     note = (
-        "One training step of CoNLL-2003 with minilm in one thread, medians of a few steps; fresh pages are those of 4 KB "
-        "that the system had to clear. Other work ran beside it: times vary by a tenth from run to run."
+        "One training step of CoNLL-2003 with minilm in one thread, medians of a few steps; fresh pages are 4 KB each, "
+        "cleared by the system. Other work ran beside it: times vary by a tenth from run to run."
     )
     return "\n".join(["### A small step\n", f"`python {content['command']}`\n", f"{note}\n", table(rows), ""])
 
