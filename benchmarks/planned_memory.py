@@ -1,7 +1,8 @@
 """Planned memory beside the measured peak of short trainings, over encoder sizes, methods and bits.
 
 Each cell is two processes: one plans, one trains a few steps. Encoders are BERT-shaped with random weights. Measured
-is the highest resident memory of the training less that of the process before it, with libraries and records loaded.
+is the highest resident memory of the training less that of the process before it, when it had trained a tiny encoder
+the same way: libraries load much of themselves at the first step.
 
     python benchmarks/planned_memory.py small middle large giant
 """
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ import psutil
 from transformers import BertConfig, BertModel
 
 from labtune.catalog import load_catalog
-from labtune.data.splits import load_splits
+from labtune.device import give_back_memory
 from labtune.encoder.tiny import byte_tokenizer
 from labtune.pipeline import run_settings
 from labtune.planning import plan
@@ -53,6 +55,7 @@ def main() -> None:
     """Try every cell that is not in the results yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shapes", nargs="*", help=", ".join(SHAPES))
+    parser.add_argument("--most", type=int, default=99, help="new cells of a shape")
     parser.add_argument("--cell", nargs=4, metavar=("WORK", "ENCODER", "METHOD", "BITS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.cell:
@@ -62,9 +65,9 @@ def main() -> None:
     for shape in arguments.shapes:
         with tempfile.TemporaryDirectory() as folder:
             encoder = write_encoder(shape, Path(folder) / shape)
-            for method, bits in CELLS[shape]:
-                if (shape, method, bits) not in {(cell["shape"], cell["method"], cell["bits"]) for cell in before()}:
-                    record(shape, method, bits, encoder)
+            done = {(cell["shape"], cell["method"], cell["bits"]) for cell in before()}
+            for method, bits in [cell for cell in CELLS[shape] if (shape, *cell) not in done][: arguments.most]:
+                record(shape, method, bits, encoder)
 
 
 def record(shape: str, method: str, bits: int, encoder: Path) -> None:
@@ -92,14 +95,11 @@ def planned_cell(encoder: Path, method: str, bits: int) -> dict[str, float]:
 
 
 def measured_cell(encoder: Path, method: str, bits: int) -> dict[str, float]:
-    """What a few steps of training need beyond the process before them."""
-    import bitsandbytes  # noqa: F401 - so that it counts as the program
-    import peft  # noqa: F401
-
+    """What a few steps of training need beyond the process before them, which has trained a tiny encoder."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = settings_of(encoder, method, bits, Path(folder))
-        catalog = load_catalog()
-        load_splits(catalog.task(settings.task), settings)
+        settings, catalog = settings_of(encoder, method, bits, Path(folder)), load_catalog()
+        run_settings(replace(settings, encoder="tiny"), Path(folder) / "tiny", catalog=catalog)
+        give_back_memory()
         before = psutil.Process().memory_info().rss
         run = run_settings(settings, Path(folder) / "run", catalog=catalog)
     return {"mb": (run.metrics["train"]["peak_memory_mb"] * 2**20 - before) / MB}
