@@ -76,8 +76,10 @@ def record(shape: str, method: str, bits: int, encoder: Path) -> None:
     error = planned / measured - 1
     cell = {"shape": shape, "method": method, "bits": bits, "planned": planned, "measured": measured, "error": error}
     print(cell, flush=True)
-    content = {"command": "python benchmarks/planned_memory.py small middle large giant", "shapes": SHAPES}
-    common.write("planned_memory", {**content, "settings": SETTINGS, "cells": [*before(), cell]})
+    cells = [*before(), cell]
+    tried = " ".join(shape for shape in SHAPES if any(cell["shape"] == shape for cell in cells))
+    command = f"python benchmarks/planned_memory.py {tried}"
+    common.write("planned_memory", {"command": command, "shapes": SHAPES, "settings": SETTINGS, "cells": cells})
 
 
 def child(work: str, encoder: Path, method: str, bits: int) -> Any:

@@ -25,7 +25,7 @@ def planned_memory() -> str:
     within = sum(error <= 0.15 for error in errors)
     note = (
         "`labtune plan` beside the peak of a training (a few steps of 1,024 tokens, on CPU), both without Python, "
-        "its libraries and the records. BERT-shaped encoders with random weights. A plan counts the bytes that are alive; "
+        "its libraries and the records. BERT-shaped encoders with random weights. A plan counts bytes that are alive; "
         "GNU's allocator holds more, for it leaves holes between blocks that come and go. Within 15 %: "
         f"{within} of {len(errors)}; the median is off by {errors[len(errors) // 2]:.0%}."
     )
