@@ -61,10 +61,12 @@ def grid(name: str) -> str:
     sizes = ", ".join(f"{count:,} {part}" for part, count in content["records"].items())
     refused = ", ".join(f"{item['method']} at {item['bits']} bits" for item in content["refused"])
     best = content["recommendation"]["sentence"] if content["recommendation"] else "nothing is recommended."
+    possible = len(METHODS) * len(BITS) - len(content["refused"])
     note = (
-        f"{content['encoder']}, {content['epochs']} epochs, records: {sizes}. Default learning rates. Recommended by "
-        f"validation scores and memory: {best} Memory is the peak of the whole process, of which Python and its "
-        f"libraries take about 900 MB. Refused: {refused}."
+        f"{content['encoder']}, {content['epochs']} epochs, records: {sizes}. Default learning rates. "
+        f"{len(content['combinations'])} of {possible} combinations measured so far; of these, by validation scores and "
+        f"memory: {best} Memory is the peak of the whole process, Python and libraries included. Times were taken beside "
+        f"much other work: do not compare them. Refused: {refused}."
     )
     return section(f"Methods and bits: {GRIDS[name]}", content["command"], note, rows)
 
