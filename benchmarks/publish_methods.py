@@ -64,9 +64,9 @@ def grid(name: str) -> str:
     possible = len(METHODS) * len(BITS) - len(content["refused"])
     note = (
         f"{content['encoder']}, {content['epochs']} epochs, records: {sizes}. Default learning rates. "
-        f"{len(content['combinations'])} of {possible} combinations measured so far; of these, by validation scores and "
-        f"memory: {best} Memory is the peak of the whole process, Python and libraries included. Times were taken beside "
-        f"much other work: do not compare them. Refused: {refused}."
+        f"{len(content['combinations'])} of {possible} combinations measured so far; of these, by validation scores "
+        f"and memory: {best} Memory is the peak of the whole process, Python and libraries included. Times were taken "
+        f"beside much other work: do not compare them. Refused: {refused}."
     )
     return section(f"Methods and bits: {GRIDS[name]}", content["command"], note, rows)
 
