@@ -22,8 +22,8 @@ grouping by length. The share is that of labtune's matrix arithmetic in the meas
 # Wishes that were written down before anything was measured.
 AIMS = (
     "The aims were 8 times the Trainer with default flags and 2 times with best flags on text, 2.5 times with best "
-    "flags on proteins, 3 times the pipeline, and half of the processor's rate. On text the first two and the last are "
-    "missed: this processor has no matrix unit, so matrix products, which both sides need, bound what can be won.\n"
+    "flags on proteins, 3 times the pipeline, and half of the processor's rate. What the tables show below these is "
+    "missed. This processor has no matrix unit, so matrix products, which both sides need, bound what can be won.\n"
 )
 
 
