@@ -17,7 +17,8 @@ INTRO = """## Speed beside the Trainer and the pipeline
 Both sides learn from the same records, with the same encoder and the same number of records a step, and predict the
 same records; they take turns on an otherwise idle machine. Figures are real tokens a second (padding is not counted),
 medians of the rounds; ratios are taken round by round, and given as their median and range. Best flags are `bf16` and
-grouping by length. The share is that of labtune's matrix arithmetic in the measured rate of bfloat16 matrix products.
+grouping by length. The share is that of labtune's matrix arithmetic in the rate of bfloat16 matrix products that was
+measured right after; where that rate was low, the machine was slow then, and the share is flattered.
 """
 # Wishes that were written down before anything was measured.
 AIMS = (

@@ -12,6 +12,7 @@ arithmetic against the processor's measured rate of matrix products.
 from __future__ import annotations
 
 import argparse
+import shlex
 import statistics
 import sys
 from pathlib import Path
@@ -58,7 +59,7 @@ def summarise(rounds: list[dict[str, float]], case: cases.Case, arguments: argpa
     # Six operations a weight and token, forward and backward; embeddings are looked up, not multiplied.
     needed = medians["labtune trains"] * 6 * case.layer_weights()
     return {
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
         "batch_size": arguments.batch_size,
         "tokens_a_step": case.tokens / arguments.steps,
         "tokens_per_second": medians,
