@@ -43,7 +43,8 @@ def _speed() -> list[str]:
     found = read(SPEED)
     return [
         f"`{found['command']}`\n",
-        f"With other work paused, {found['facts']['hardware']['threads']} thread: {found['records']:,} sequences of 80 letters train in "
+        f"With other work paused, {found['facts']['hardware']['threads']} thread: "
+        f"{found['records']:,} sequences of 80 letters train in "
         f"{found['training_minutes']:.1f} minutes ({found['epochs_of_the_preset']} epochs of "
         f"{found['seconds_an_epoch']:.0f} s), and {found['records_per_second']:,.0f} a second are predicted, file to "
         f"file and both strands read: a million in {found['minutes_a_million']:.1f} minutes.\n",
