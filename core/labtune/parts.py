@@ -82,9 +82,9 @@ def load_parts(settings: Settings, catalog: Catalog, folder: Path) -> Parts:
     return parts
 
 
-def fit_parts(parts: Parts, train: Batch) -> None:
-    """Let encoder, head and loss see the training data, when they want to."""
-    for part in (parts.model.encoder, parts.model.head, parts.loss):
+def fit_parts(parts: Parts, train: Batch, *, outline: bool = False) -> None:
+    """Let encoder, head and loss see the training data, when they want to; an encoder in outline has no numbers."""
+    for part in (parts.model.encoder, parts.model.head, parts.loss)[outline:]:
         learn: Any = getattr(part, "fit", None)
         if learn is not None:
             learn(train)

@@ -128,6 +128,12 @@ def test_command(capsys):
     assert told["memory"]["total"] == sum(part for name, part in told["memory"].items() if name != "total")
 
 
+@pytest.mark.parametrize("task", ["protein.property", "protein.contact", "expression.promoter", "expression.cell_type"])
+def test_losses_heads_and_encoders_that_look_at_numbers(task):
+    found = plan(resolve_settings(CATALOG, task, {"audit": "off"}), catalog=CATALOG, timed=False)
+    assert found.footprint.activations > 0
+
+
 def test_time_is_measured(capsys):
     assert main(["plan", TASK, "--encoder", "tiny", "--method", "head"]) == 0
     assert "(measured on a few steps of the encoder)" in capsys.readouterr().out

@@ -151,9 +151,10 @@ def _learning(model: Model, loss: Loss, batch: Batch, mode: FakeTensorMode, sett
     with _watched(model, mode) as ledger:
         for _ in range(passes):
             hidden, given = _through_encoder(model, batch, mode, ledger, settings)
-            with arithmetic(settings):
-                output = model.head(batch.tokens.with_values(given), batch)
-            loss(output, batch).backward()
+            with ledger.real():
+                with arithmetic(settings):
+                    output = model.head(batch.tokens.with_values(given), batch)
+                loss(output, batch).backward()
             given.grad = None  # it is the gradient that the encoder gets below
             del output
             if hidden.requires_grad:
@@ -169,7 +170,7 @@ def _predicting(model: Model, batch: Batch, mode: FakeTensorMode, settings: Sett
     model.eval()
     with torch.no_grad(), _watched(model, mode) as ledger:
         _, given = _through_encoder(model, batch, mode, ledger, settings)
-        with arithmetic(settings):
+        with ledger.real(), arithmetic(settings):
             model.head(batch.tokens.with_values(given), batch)
     model.train()
     return ledger.peak
@@ -188,7 +189,8 @@ def _through_encoder(
     inputs = {name: ragged.with_values(mode.from_tensor(ragged.values)) for name, ragged in batch.inputs.items()}
     with arithmetic(settings):
         hidden = model.encode(replace(batch, inputs=inputs)).values
-    given = torch.zeros(hidden.shape, dtype=hidden.dtype)
+    with ledger.real():
+        given = torch.zeros(hidden.shape, dtype=hidden.dtype)
     ledger.ignore(given)
     return hidden, given.requires_grad_(hidden.requires_grad)
 

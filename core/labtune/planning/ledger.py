@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -45,6 +46,7 @@ class Ledger(TorchDispatchMode):
     def __init__(self, mode: FakeTensorMode, known: Iterable[Tensor] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
         self.mode = mode
+        self.fakes = True
         self.live = 0
         self.peak = 0
         self.sizes: dict[int, int] = {}
@@ -59,10 +61,19 @@ class Ledger(TorchDispatchMode):
         self.live -= self.sizes[id(storage)]
         self.sizes[id(storage)] = 0
 
+    @contextmanager
+    def real(self) -> Iterator[None]:
+        """Leave real what is made from nothing, whatever its size: for parts that look at numbers to choose shapes."""
+        self.fakes = False
+        try:
+            yield
+        finally:
+            self.fakes = True
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and account for what it returns."""
         options = kwargs or {}
-        if func in MAKERS and math.prod(args[0]) > LARGE:
+        if self.fakes and func in MAKERS and math.prod(args[0]) > LARGE:
             with self.mode:
                 result = func(*args, **options)
         else:

@@ -158,7 +158,7 @@ class _Planner:
         program = 0 if torch.cuda.is_available() else psutil.Process().memory_info().rss
         parts, mode = self._outline(settings)
         tokenised = {part: parts.tokenizer(records) for part, records in self.splits.records.items()}
-        fit_parts(parts, tokenised["train"])
+        fit_parts(parts, tokenised["train"], outline=True)
         found = Plan(
             settings=settings,
             footprint=self._footprint(parts, tokenised, settings, mode),
@@ -205,7 +205,7 @@ class _Planner:
             parts, mode = self._outline(settings)
         except SettingsError:  # this encoder does not take the method
             return None
-        fit_parts(parts, tokenised["train"])
+        fit_parts(parts, tokenised["train"], outline=True)
         fixed = before_passes(parts, tokenised, settings).among(self.processes, shard=settings.shard)
         if fixed.total > room:
             return None
@@ -227,5 +227,5 @@ class _Planner:
 
     def _activations_at(self, depth: int, tokenised: Mapping[str, Batch], settings: Settings) -> int:
         parts, mode = self._outline(settings, depth)
-        fit_parts(parts, tokenised["train"])
+        fit_parts(parts, tokenised["train"], outline=True)
         return activations(parts, tokenised, settings, mode)
