@@ -100,14 +100,18 @@ def _perfect(record: Record, labels: Labels) -> Prediction:
 
 
 def _sure(batch: Batch, logits: Ragged, kind: str) -> Ragged:
-    """Logits that say the truth beyond doubt; where it is missing, the first label."""
+    """Logits that say the truth beyond doubt; where it is missing, the first label.
+
+    Behind numbers a head may have further columns, such as how sure it is; they stay.
+    """
     assert batch.targets is not None
     targets: Tensor = batch.targets.values
     if not targets.is_floating_point():
         return logits.with_values(F.one_hot(targets.long().clamp(min=0), logits.values.shape[1]).float() * SURE)
     if kind == "multilabel":
         return logits.with_values((targets * 2 - 1) * SURE)
-    return logits.with_values(targets.reshape(logits.values.shape))
+    numbers = targets.reshape(len(logits.values), -1)
+    return logits.with_values(torch.cat([numbers, logits.values[:, numbers.shape[1] :]], dim=1))
 
 
 def _same(first: Mapping[str, float], second: Mapping[str, float]) -> bool:
