@@ -26,6 +26,7 @@ from labtune.specs import Record
 from labtune_protein.baselines import LETTERS, STANDARD, letter_numbers
 
 ALIKE = 0.5  # identity from which two proteins count as near duplicates in an audit
+FAR, NEAR = 7.5, 4.0  # sensitivity of MMseqs2 for identities below ALIKE and from there on, where words are well kept
 WORD = 3
 BLOCK = 256  # sequences that are compared with all others at once
 MANY = 20_000  # sequences from which on not every pair is compared
@@ -180,7 +181,8 @@ def _by_mmseqs(program: str, sequences: Sequence[str], threshold: float) -> set[
         fasta, found = Path(folder) / "all.fasta", Path(folder) / "found.tsv"
         fasta.write_text("".join(f">{row}\n{sequence}\n" for row, sequence in enumerate(sequences)))
         # Identity is over the shorter sequence, so that a fragment counts as well.
-        options = ["--min-seq-id", f"{threshold}", "--seq-id-mode", "1", "-s", "7.5"]
+        sensitivity = FAR if threshold < ALIKE else NEAR
+        options = ["--min-seq-id", f"{threshold}", "--seq-id-mode", "1", "-s", f"{sensitivity}"]
         command: list[str | Path] = [program, "easy-search", fasta, fasta, found, f"{folder}/work", *options]
         outcome = subprocess.run(
             [*command, "--format-output", "query,target"], capture_output=True, text=True, check=False

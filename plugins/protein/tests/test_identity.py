@@ -80,10 +80,11 @@ def test_planted_fragments_are_found():
 
 
 @pytest.mark.skipif(MMSEQS is None, reason="mmseqs is not installed (Debian's package mmseqs2)")
-def test_mmseqs_finds_planted_homologues_and_fragments(monkeypatch):
+@pytest.mark.parametrize(("kept", "threshold"), [(0.45, 0.3), (0.6, 0.5)])
+def test_mmseqs_finds_planted_homologues_and_fragments(monkeypatch, kept, threshold):
     monkeypatch.setattr("labtune_protein.identity.shutil.which", lambda name: MMSEQS)
-    records = [*planted(0.45), *fragments(0.7)]
-    alike = {tuple(sorted(pair)) for pair in similarity(records, 0.3)}
+    records = [*planted(kept), *fragments(0.7)]
+    alike = {tuple(sorted(pair)) for pair in similarity(records, threshold)}
     assert {(2 * number, 2 * number + 1) for number in range(len(records) // 2)} <= alike
     founder = [record.id.split("-")[0] for record in records]
     assert all(founder[one] == founder[other] for one, other in alike)
