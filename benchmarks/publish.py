@@ -31,10 +31,8 @@ TITLES = {
     "phrasebank": "Finance sentiment: PhraseBank, all annotators agree",
 }
 NOTES = {
-    "conll2003": "Entity F1 on the test set as published (3,453 sentences); the encoder is all-MiniLM-L6-v2 (uncased). "
-    "labtune's dropout was off in the first epoch when these runs were made.",
-    "phrasebank": "Stratified 70/15/15 split by seed, equal sentences on one side. labtune's dropout was off in the "
-    "first epoch when these runs were made.",
+    "conll2003": "Entity F1 on the test set as published (3,453 sentences); the encoder is all-MiniLM-L6-v2 (uncased).",
+    "phrasebank": "Stratified 70/15/15 split by seed, equal sentences on one side.",
 }
 STARTS = {
     "pre-trained": "`protein.mini`",
