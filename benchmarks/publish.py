@@ -132,18 +132,21 @@ def headline() -> str:
     """The README's sentences."""
     scores = {who: row["entity_f1"] for who, row in read("conll2003")["summary"].items()}
     ours = scores.pop("labtune")
-    range_ = f"{ours['low']:.3f} to {ours['high']:.3f} over {ours['n']} seeds" if ours["n"] > 1 else "one seed"
     beside = "".join(
         f"; `transformers.Trainer` with its {who.removeprefix('Trainer, ')}, the same encoder, data, epochs and "
-        f"records a step: {score['mean']:.3f}"
+        f"records a step: {score['mean']:.3f} ({_range(score)})"
         for who, score in scores.items()
     )
     text = (
         f"CoNLL-2003 with the 22-million-parameter MiniLM encoder, three epochs on two CPU cores: **test entity F1 "
-        f"{ours['mean']:.3f}** ({range_}){beside}. {speed_sentence()} Commands and machine: "
+        f"{ours['mean']:.3f}** ({_range(ours)}){beside}. {speed_sentence()} Commands and machine: "
         "[docs/results.md](docs/results.md)."
     )
     return fill(text, 118, break_long_words=False, break_on_hyphens=False)
+
+
+def _range(score: dict[str, float]) -> str:
+    return f"{score['low']:.3f} to {score['high']:.3f} over {score['n']} seeds" if score["n"] > 1 else "one seed"
 
 
 def cell(spread: dict[str, float] | None) -> str:
