@@ -78,8 +78,8 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A sparse matrix whose values lie cell after cell (CSR), in arrays or HDF5 datasets."""
+class Compressed:
+    """A sparse matrix in arrays or HDF5 datasets: its values, in runs that belong to one cell or to one gene."""
 
     data: Any
     indices: Any
@@ -88,13 +88,18 @@ class Rows:
 
     @cached_property
     def bounds(self) -> Any:
-        """Where each cell begins, ``(N + 1,)``."""
+        """Where each run begins, ``(R + 1,)``."""
         return self.indptr[:]
 
     @cached_property
     def step(self) -> int:
         """Cells that are read at once."""
         return _step(self.shape[0], int(self.bounds[-1]))
+
+
+@dataclass(frozen=True)
+class Rows(Compressed):
+    """Values lie cell after cell (CSR)."""
 
     def read(self, start: int, stop: int) -> csr_matrix:
         """Read a range of cells."""
@@ -105,23 +110,8 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Columns:
-    """A sparse matrix whose values lie gene after gene (CSC): every block of cells costs a pass over the file."""
-
-    data: Any
-    indices: Any
-    indptr: Any
-    shape: tuple[int, int]
-
-    @cached_property
-    def bounds(self) -> Any:
-        """Where each gene begins, ``(G + 1,)``."""
-        return self.indptr[:]
-
-    @cached_property
-    def step(self) -> int:
-        """Cells that are read at once."""
-        return _step(self.shape[0], int(self.bounds[-1]))
+class Columns(Compressed):
+    """Values lie gene after gene (CSC): every block of cells costs a pass over the file."""
 
     def read(self, start: int, stop: int) -> csr_matrix:
         """Read a range of cells."""
