@@ -75,7 +75,7 @@ def from_first(compute: Callable[[], T]) -> T:
         return compute()
     found: list[T | None] = [compute() if rank() == 0 else None]
     dist.broadcast_object_list(found, src=0)
-    return found[0]  # type: ignore[return-value]
+    return found[0]  # type: ignore[return-value]  # the broadcast has filled it
 
 
 def gathered(found: Mapping[int, T]) -> dict[int, T]:

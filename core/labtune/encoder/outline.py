@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -75,9 +77,9 @@ def _base(settings: Settings, catalog: Catalog, mode: FakeTensorMode | None, blo
     return encoder
 
 
-def _own(options: object) -> dict[str, object]:
+def _own(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a component itself."""
-    return {key: value for key, value in dict(options).items() if key not in READING}  # type: ignore[call-overload]
+    return {key: value for key, value in options.items() if key not in READING}
 
 
 def _shortened(config: PreTrainedConfig, blocks: int | None) -> PreTrainedConfig:

@@ -89,7 +89,7 @@ def tempered(head: Any, output: Output, temperature: float) -> Output:
         return output
     own: Any = getattr(head, "tempered", None)
     if own is not None:
-        return own(output, temperature)  # type: ignore[no-any-return]
+        return own(output, temperature)  # type: ignore[no-any-return]  # a plugin's own
     return Output(output.logits.with_values(output.logits.values / temperature), output.extras)
 
 

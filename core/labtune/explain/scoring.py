@@ -68,7 +68,7 @@ class Scorer:
             )
         own: Any = getattr(self.model.head, "explained", None)
         if own is not None:
-            return own(output)  # type: ignore[no-any-return]
+            return own(output)  # type: ignore[no-any-return]  # a plugin's own
         logits = output.logits.values
         return logits.log_softmax(-1) if self.labels.kind == "classes" else logits
 

@@ -64,7 +64,7 @@ def is_sharded(model: nn.Module) -> bool:
 def prepare(accelerator: Accelerator, model: Any, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
     """Prepare for training: data-parallel, unless the weights are shared out, which is all that it takes then."""
     if not is_sharded(model):
-        return accelerator.prepare(model, optimizer)  # type: ignore[no-any-return]
+        return accelerator.prepare(model, optimizer)  # type: ignore[no-any-return]  # not annotated
     return accelerator.prepare_model(model, evaluation_mode=True), accelerator.prepare_optimizer(optimizer)
 
 
