@@ -48,6 +48,7 @@ class Case:
 
 TENTHS = {"fractions": [0.8, 0.1, 0.1], "audit": "quick"}
 MOTIFS = {"known_motifs": "JASPAR2026/fungi", "motifs": 256, "motif_length": 17}
+SLIM = {"motifs": 96, "motif_length": 9, "bin_size": 5, "blocks": 2, "expansion": 2}  # for many long records
 YEAST = "bio/yeast_promoters"
 CASES = {
     "yeast": Case(f"{YEAST}/random_complex.csv", {**TENTHS, "preset": "conv"}, (f"{YEAST}/drift_complex.csv",)),
@@ -65,7 +66,8 @@ CASES = {
         {
             **TENTHS,
             "preset": "forward",
-            "epochs": 4,
+            "epochs": 6,
+            "encoder_options": SLIM,
             "split": "group",
             "reader": {"target": ["stability_jurkat", "stability_beas2b"], "group": "cluster"},
         },
