@@ -66,10 +66,8 @@ class StoredLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer: ``(..., in)`` to ``(..., out)``."""
-        if torch.is_autocast_enabled(x.device.type):
-            x = x.to(torch.get_autocast_dtype(x.device.type))
-        product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]  # as torch has it
-        return product if self.bias is None else product + self.bias.to(product.dtype)
+        found = product(self, x)
+        return found if self.bias is None else found + self.bias.to(found.dtype)
 
 
 class Linear16(StoredLinear):
@@ -162,7 +160,8 @@ STORED: dict[int, type[StoredLinear]] = {16: Linear16, 8: Linear8, 4: Linear4}
 def keep_last_weight() -> Iterator[None]:
     """Within this, a weight that is looked at many times in a row is unpacked once; nothing may change it meanwhile.
 
-    peft looks at the weight of every layer some twenty times while it builds an adapter, mostly to see its type.
+    peft looks at the weight of every layer some twenty times while it builds an adapter, mostly to see its type. DoRA
+    needs it for the product and for its norm.
     """
     token = _KEPT.set({})
     try:
@@ -211,6 +210,16 @@ def restore(encoder: Encoder) -> None:
             encoder.set_submodule(name, _embedding(nn.Embedding, module, torch.float32))
 
 
+def product(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Multiply by a layer's weight, packed or plain, without its bias: ``(..., in)`` to ``(..., out)``."""
+    if not isinstance(layer, StoredLinear):
+        return F.linear(x, layer.weight)
+    if torch.is_autocast_enabled(x.device.type):
+        x = x.to(torch.get_autocast_dtype(x.device.type))
+    found: Tensor = _Product.apply(x, layer)  # type: ignore[no-untyped-call]  # as torch has it
+    return found
+
+
 def count_parameters(module: nn.Module) -> int:
     """Count parameters, those in few bits as the numbers that they stand for."""
     stored = {id(layer): layer for layer in module.modules() if isinstance(layer, StoredLinear)}
@@ -234,7 +243,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: StoredLinear) -> Tensor:
         ctx.layer = layer
-        return F.linear(x, layer.unpack(x.dtype))
+        return F.linear(x, layer.weight if x.dtype == torch.float32 else layer.unpack(x.dtype))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:

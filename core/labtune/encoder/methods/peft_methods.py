@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from labtune.encoder.base import Encoder
 from labtune.encoder.bits import keep_last_weight
@@ -109,6 +109,14 @@ class Dora(Lora):
     """LoRA on the direction of the weights, with their magnitude learned apart (DoRA, Liu et al. 2024)."""
 
     name = "dora"
+
+    def config(self, encoder: Encoder) -> Any:
+        """Describe the adapter for peft, with a layer that costs less than peft's."""
+        config = super().config(encoder)
+        from labtune.encoder.methods.dora_layer import DoraLinear  # needs peft, which was found by now
+
+        config._register_custom_module({nn.Linear: DoraLinear})
+        return config
 
 
 @dataclass(frozen=True)
