@@ -53,6 +53,7 @@ NUMBERS = Labels(kind="values", names=("a", "b"))
 ANY = Labels(kind="multilabel", names=("a", "b"))
 TOKEN: dict[str, Any] = {"name": "token"}
 FIRST: dict[str, Any] = {"name": "sequence", "pooling": "first", "hidden_layer": True}
+ONE_LAYER: dict[str, Any] = {"name": "sequence", "pooling": "first"}
 TEXTS = ["profit rose", "a", "the cell divides"]
 Finish = Callable[..., tuple[Path, list[Tensor]]]
 
@@ -115,9 +116,16 @@ def plain_logits(kind: Any, folder: Path) -> list[Tensor]:
         return [model(input_ids=row[None]).logits[0] for row in ids_of(folder)]
 
 
-def assert_same(found: list[Tensor], ours: list[Tensor]) -> None:
+def plain_logits_of_a_padded_batch(folder: Path) -> list[Tensor]:
+    model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True).eval()
+    batch = AutoTokenizer.from_pretrained(folder)(TEXTS, return_tensors="pt", padding=True)
+    with torch.no_grad():
+        return list(model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits)
+
+
+def assert_same(found: list[Tensor], ours: list[Tensor], within: float = 1e-4) -> None:
     for left, right in zip(found, ours, strict=True):
-        torch.testing.assert_close(left.view_as(right), right, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(left.view_as(right), right, atol=within, rtol=within)
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "esm", "modernbert"])
@@ -131,16 +139,35 @@ def test_token_runs_open_in_transformers(finish: Finish, family: str, method: st
     assert not [key for key in config if key.startswith("_attn")]
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "esm"])
-@pytest.mark.parametrize(("method", "bits"), [("bitfit", 32), ("lora", 16), ("head", 4)])
-def test_sequence_runs_open_in_transformers(finish: Finish, family: str, method: str, bits: int) -> None:
-    run, ours = finish(family, FIRST, method, bits)
-    assert_same(plain_logits(AutoModelForSequenceClassification, Path(export_run(run, "hf")["out"])), ours)
+@pytest.mark.parametrize(
+    ("family", "head"),
+    [
+        *((family, FIRST) for family in ("bert", "roberta", "esm")),
+        *((family, ONE_LAYER) for family in ("modernbert", "distilbert", "electra")),
+    ],
+)
+@pytest.mark.parametrize(("method", "bits"), [("full", 32), ("lora", 16), ("head", 4)])
+def test_sequence_runs_open_in_transformers(
+    finish: Finish, family: str, head: dict[str, Any], method: str, bits: int
+) -> None:
+    run, ours = finish(family, head, method, bits)
+    out = Path(export_run(run, "hf")["out"])
+    assert_same(plain_logits(AutoModelForSequenceClassification, out), ours, within=4e-6)
+    assert_same(plain_logits_of_a_padded_batch(out), ours, within=4e-6)
 
 
+def test_outputs_beyond_half_the_width_have_no_place_between_rectifiers(finish: Finish) -> None:
+    run, _ = finish("distilbert", ONE_LAYER, "head", labels=Labels(kind="classes", names=tuple("abcdefghijklmnopq")))
+    with pytest.raises(LabtuneError, match="17 outputs are more than half the encoder's width of 32"):
+        export_run(run, "hf")
+
+
+@pytest.mark.parametrize(("family", "head"), [("bert", FIRST), ("electra", ONE_LAYER)])
 @pytest.mark.parametrize(("labels", "problem"), [(NUMBERS, "regression"), (ANY, "multi_label_classification")])
-def test_numbers_keep_their_scale_and_sets_their_kind(finish: Finish, labels: Labels, problem: str) -> None:
-    run, ours = finish("bert", FIRST, labels=labels)
+def test_numbers_keep_their_scale_and_sets_their_kind(
+    finish: Finish, family: str, head: dict[str, Any], labels: Labels, problem: str
+) -> None:
+    run, ours = finish(family, head, labels=labels)
     out = Path(export_run(run, "hf")["out"])
     assert_same(plain_logits(AutoModelForSequenceClassification, out), ours)
     assert json.loads((out / "config.json").read_text())["problem_type"] == problem
@@ -172,8 +199,9 @@ def test_peft_opens_the_adapter_on_the_base(finish: Finish, base: Callable[[str]
 @pytest.mark.parametrize(
     ("family", "head", "method", "form", "message"),
     [
-        ("modernbert", FIRST, "lora", "hf", "'modernbert' models .* has other layers"),
-        ("distilbert", FIRST, "lora", "hf", "'distilbert' models .* has other layers"),
+        ("modernbert", FIRST, "head", "hf", "without a tanh layer: train with .* head.hidden_layer=false"),
+        ("distilbert", {"name": "sequence"}, "head", "hf", "train with --set head.pooling=first"),
+        ("bert", ONE_LAYER, "head", "hf", "with a tanh layer: train with .* head.hidden_layer=true"),
         ("bert", {"name": "sequence"}, "lora", "hf", "train with --set head.pooling=first"),
         ("bert", {"name": "token_crf"}, "lora", "hf", "learns more than one linear layer"),
         ("bert", TOKEN, "adapter", "hf", "bottleneck adapters cannot be merged"),

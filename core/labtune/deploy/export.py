@@ -14,7 +14,7 @@ from torch import nn
 from labtune.builtin.heads import SequenceHead, TargetScale, TokenHead
 from labtune.catalog import load_catalog
 from labtune.encoder.bits import restore
-from labtune.encoder.classifiers import Outputs, write_sequence_classifier, write_token_classifier
+from labtune.encoder.classifiers import Outputs, has_tanh_layer, write_sequence_classifier, write_token_classifier
 from labtune.encoder.methods import method_of
 from labtune.errors import RunError
 from labtune.folder import RunFolder
@@ -71,7 +71,7 @@ def write_hf(folder: RunFolder, settings: Settings, out: Path) -> None:
         output = _scaled(head.linear, head.scale)
         write_token_classifier(parts.model.encoder, output, _outputs(parts.labels, head.output_names), out)
     elif isinstance(head, SequenceHead):
-        tanh = _tanh_layer(head)
+        tanh = _tanh_layer(head, wanted=has_tanh_layer(parts.model.encoder))
         output = _scaled(head.linear, head.scale)
         write_sequence_classifier(parts.model.encoder, tanh, output, _outputs(parts.labels, parts.labels.names), out)
     else:
@@ -95,15 +95,16 @@ def write_peft(folder: RunFolder, settings: Settings, out: Path) -> None:
 FORMS: dict[str, Callable[[RunFolder, Settings, Path], None]] = {"hf": write_hf, "peft": write_peft}
 
 
-def _tanh_layer(head: SequenceHead) -> nn.Linear:
-    if head.pooling.mode != "first" or not isinstance(head.hidden_layer, nn.Sequential):
+def _tanh_layer(head: SequenceHead, *, wanted: bool) -> nn.Linear | None:
+    """The head's tanh layer; raises RunError when the head reads something else than transformers' classifier does."""
+    layers = head.hidden_layer
+    found = isinstance(layers, nn.Sequential)
+    if head.pooling.mode != "first" or found != wanted:
         raise RunError(
-            "transformers' sequence classifiers read the first token through a tanh layer: train with "
-            "--set head.pooling=first --set head.hidden_layer=true to export"
+            f"transformers' sequence classifier of this encoder reads the first token with{'' if wanted else 'out'} a "
+            f"tanh layer: train with --set head.pooling=first --set head.hidden_layer={str(wanted).lower()} to export"
         )
-    layer = head.hidden_layer[0]
-    assert isinstance(layer, nn.Linear)
-    return layer
+    return next((layer for layer in layers.children() if isinstance(layer, nn.Linear)), None)
 
 
 def _require_plain(head: nn.Module, names: set[str], parts: Parts) -> None:

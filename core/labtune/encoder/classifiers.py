@@ -15,18 +15,25 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 from labtune.encoder.base import Encoder
 from labtune.encoder.families import FAMILIES
 from labtune.encoder.hub import HubEncoder, quiet
+from labtune.encoder.passing import through_norm, through_rectifier
 from labtune.errors import EncoderError
 
+MODERN = "modernbert"
+TRANSPARENT: Mapping[str, Any] = MappingProxyType({"classifier_activation": "linear", "classifier_bias": True})
 # Families whose token classifier is one linear layer on every hidden state, or can be made so.
 TOKEN_FAMILIES = ("bert", "camembert", "distilbert", "electra", "esm", "modernbert", "roberta", "xlm-roberta")
-# Where a sequence classifier keeps the tanh layer on the first hidden state, and the output layer. In other families
-# something else is between: a ReLU in DistilBERT, a GELU in ELECTRA, a norm in ModernBERT.
-SEQUENCE_LAYERS = {
+# Where a sequence classifier keeps its two layers on the first hidden state. Between them is a tanh, as in our head …
+TANH_LAYERS = {
     "bert": ("bert.pooler.dense", "classifier"),
     "camembert": ("classifier.dense", "classifier.out_proj"),
     "esm": ("classifier.dense", "classifier.out_proj"),
     "roberta": ("classifier.dense", "classifier.out_proj"),
     "xlm-roberta": ("classifier.dense", "classifier.out_proj"),
+}
+# … or a ReLU or GELU, which a head of one layer can be led through.
+RECTIFIED_LAYERS = {
+    "distilbert": ("pre_classifier", "classifier"),
+    "electra": ("classifier.dense", "classifier.out_proj"),
 }
 
 
@@ -54,21 +61,38 @@ def write_token_classifier(encoder: Encoder, output: nn.Linear, outputs: Outputs
     EncoderError
         If the family's token classifier computes something else.
     """
-    family = _family(encoder)
+    source = _hub(encoder)
+    family = source.family
     if family not in TOKEN_FAMILIES:
         raise EncoderError(
             f"the token classifier of {family!r} models in transformers is not a linear layer: it cannot hold this head"
         )
     layers: dict[str, nn.Module] = {"classifier": output}
     changes: dict[str, Any] = {}
-    if family == "modernbert":
-        layers |= _transparent_head(encoder)
-        changes = {"classifier_activation": "linear", "classifier_bias": True}
-    _write(encoder, AutoModelForTokenClassification, layers, outputs, folder, changes)
+    if family == MODERN:
+        layers |= through_norm(source.model.final_norm)
+        changes = dict(TRANSPARENT)
+    _write(source, AutoModelForTokenClassification, layers, outputs, folder, changes)
+
+
+def has_tanh_layer(encoder: Encoder) -> bool:
+    """Whether the family's sequence classifier puts a tanh layer before the output; if not, it can be one layer.
+
+    Raises
+    ------
+    EncoderError
+        If there is no sequence classifier that can hold either.
+    """
+    family = _hub(encoder).family
+    if family in TANH_LAYERS:
+        return True
+    if family in RECTIFIED_LAYERS or family == MODERN:
+        return False
+    raise EncoderError(f"the sequence classifier of {family!r} models in transformers has other layers than this head")
 
 
 def write_sequence_classifier(
-    encoder: Encoder, hidden: nn.Linear, output: nn.Linear, outputs: Outputs, folder: Path
+    encoder: Encoder, hidden: nn.Linear | None, output: nn.Linear, outputs: Outputs, folder: Path
 ) -> None:
     """Write a folder that ``AutoModelForSequenceClassification`` reads.
 
@@ -76,8 +100,10 @@ def write_sequence_classifier(
     ----------
     encoder
         With plain weights.
-    hidden, output
-        The head's tanh layer on the first hidden state, and the layer after it.
+    hidden
+        The head's tanh layer on the first hidden state, if :func:`has_tanh_layer`.
+    output
+        The layer after it, or on the first hidden state.
     outputs
         What is predicted.
     folder
@@ -88,39 +114,29 @@ def write_sequence_classifier(
     EncoderError
         If the family's sequence classifier computes something else.
     """
-    family = _family(encoder)
-    if family not in SEQUENCE_LAYERS:
-        raise EncoderError(
-            f"the sequence classifier of {family!r} models in transformers has other layers than this head"
-        )
-    layers: dict[str, nn.Module] = dict(zip(SEQUENCE_LAYERS[family], (hidden, output), strict=True))
-    _write(encoder, AutoModelForSequenceClassification, layers, outputs, folder)
+    source = _hub(encoder)
+    family = source.family
+    layers: dict[str, nn.Module]
+    changes: dict[str, Any] = {}
+    if has_tanh_layer(encoder):
+        assert hidden is not None
+        layers = dict(zip(TANH_LAYERS[family], (hidden, output), strict=True))
+    elif family == MODERN:
+        layers = {"classifier": output, **through_norm(source.model.final_norm)}
+        changes = {**TRANSPARENT, "classifier_pooling": "cls"}
+    else:
+        layers = dict(zip(RECTIFIED_LAYERS[family], through_rectifier(output), strict=True))
+    _write(source, AutoModelForSequenceClassification, layers, outputs, folder, changes)
 
 
-def _family(encoder: Encoder) -> str:
+def _hub(encoder: Encoder) -> HubEncoder:
     if not isinstance(encoder, HubEncoder):
         raise EncoderError(f"a {type(encoder).__name__} is no transformers model: there is no plain form of it")
-    return encoder.family
-
-
-@torch.no_grad()
-def _transparent_head(encoder: Any) -> dict[str, nn.Module]:
-    """ModernBERT's layer and norm before the classifier, such that they hand every hidden state through.
-
-    The layer takes the gains of the encoder's last norm off again. What is left has mean 0 and variance 1, so that the
-    norm changes nothing (but for its epsilon) and puts the gains back.
-    """
-    norm = encoder.model.final_norm
-    if bool((norm.weight == 0).any()):
-        raise EncoderError("a gain of the encoder's last norm is 0: transformers' classifier cannot hold this head")
-    layer = nn.Linear(len(norm.weight), len(norm.weight))
-    layer.weight.copy_(torch.diag(1 / norm.weight))
-    layer.bias.copy_(torch.zeros_like(norm.weight) if norm.bias is None else -norm.bias / norm.weight)
-    return {"head.dense": layer, "head.norm": norm}
+    return encoder
 
 
 def _write(
-    encoder: Any,
+    encoder: HubEncoder,
     kind: Any,
     layers: Mapping[str, nn.Module],
     outputs: Outputs,
