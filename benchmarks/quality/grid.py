@@ -22,6 +22,7 @@ import common
 from subsets import SUBSETS
 
 from labtune.catalog import load_catalog
+from labtune.errors import LabtuneError
 from labtune.experiments.combinations import combine, read_runs
 from labtune.experiments.comparison import compare
 from labtune.experiments.grid import Cell, plan_grid
@@ -49,18 +50,26 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so long")
     arguments = parser.parse_args()
     end = time.monotonic() + 60 * arguments.minutes
-    for name in arguments.data:
-        request, folder = request_of(name, arguments.out), arguments.out / name
-        axes = axes_of(arguments.methods, arguments.bits, arguments.seeds)
-        cells = sorted(plan_grid(request, folder, axes).cells, key=lambda cell: cell.settings.seed)
-        for cell in cells:
-            if cell.is_finished():
-                continue
-            if time.monotonic() > end:
-                return
-            run(request, folder, cell)
-            collect(name, request, folder)
-        compare(request, folder, axes)  # nothing is left to run: this writes the page
+    try:
+        for name in arguments.data:
+            work_on(name, arguments, end)
+    except LabtuneError as error:  # only refused cells were asked for, or the folder holds other runs
+        parser.error(str(error))
+
+
+def work_on(name: str, arguments: argparse.Namespace, end: float) -> None:
+    """Run what is missing of one data set; the page is written when nothing is."""
+    request, folder = request_of(name, arguments.out), arguments.out / name
+    axes = axes_of(arguments.methods, arguments.bits, arguments.seeds)
+    cells = sorted(plan_grid(request, folder, axes).cells, key=lambda cell: cell.settings.seed)
+    for cell in cells:
+        if cell.is_finished():
+            continue
+        if time.monotonic() > end:
+            return
+        run(request, folder, cell)
+        collect(name, request, folder)
+    compare(request, folder, axes)
 
 
 def request_of(name: str, out: Path) -> Request:

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-SPEED = Path(__file__).resolve().parents[2] / "benchmarks" / "speed"
 
 
 @pytest.fixture
-def gpu(monkeypatch):
-    monkeypatch.syspath_prepend(str(SPEED.parent))
-    monkeypatch.syspath_prepend(str(SPEED))
-    before = set(sys.modules)
-    import gpu
-
-    yield gpu
-    for name in set(sys.modules) - before:
-        if str(SPEED.parent) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+def gpu(script):
+    return script("speed/gpu.py")
 
 
 def test_everything_is_checked_and_measured(gpu):
