@@ -54,6 +54,14 @@ def test_padding_and_joining(lengths):
     assert parts.bounds == whole.bounds
 
 
+@given(LENGTHS, st.integers(0, 3))
+def test_spacing_puts_empty_rows_after_every_record(lengths, gap):
+    whole = ragged(lengths)
+    line, places = whole.spaced(gap)
+    assert torch.equal(line, torch.cat([torch.cat([part, torch.zeros(gap, 3, dtype=part.dtype)]) for part in whole]))
+    assert torch.equal(line[places], whole.values)
+
+
 def test_offsets_must_cover_the_values():
     with pytest.raises(ValueError, match="offsets go from 0 to 2, the values hold 3 rows"):
         Ragged(torch.zeros(3), torch.tensor([0, 2]))

@@ -145,6 +145,24 @@ class Ragged:
         """Take the rows of a dense block ``(B, T, ...)`` that :meth:`padded` would have filled."""
         return Ragged(block.flatten(0, 1)[self._places(block.shape[1]).to(block.device)], self.offsets)
 
+    def spaced(self, gap: int) -> tuple[Tensor, Tensor]:
+        """Lay all records along one line, with empty rows between them, for what reads a row's neighbours.
+
+        Parameters
+        ----------
+        gap
+            Rows of zeros after every record.
+
+        Returns
+        -------
+        tuple of Tensor
+            The line ``(N + B * gap, ...)``, and where in it each flat row lies ``(N,)``.
+        """
+        shift = torch.repeat_interleave(torch.arange(len(self)) * gap, self.lengths)
+        places = (torch.arange(self.bounds[-1]) + shift).to(self.values.device)
+        line = self.values.new_zeros((len(self.values) + len(self) * gap, *self.values.shape[1:]))
+        return line.index_copy(0, places, self.values), places
+
     def _places(self, longest: int) -> Tensor:
         """Where in a dense block of this many columns each flat row lies, ``(N,)`` on the CPU.
 

@@ -45,16 +45,18 @@ class ChainConvolutions(nn.Module):
         self.states = nn.Linear(width, channels)
         self.letters = nn.Embedding(LETTERS, channels)
         self.blocks = nn.ModuleList(_Block(channels, dilation, dropout) for dilation in dilations)
+        self.gap = KERNEL // 2 * max(dilations)  # so that no convolution reaches from one record into the next
         self.last = nn.LayerNorm(channels)
 
     def forward(self, states: Ragged, letters: Tensor) -> Ragged:
         """States ``(U, C)`` and letters ``(U,)`` of residues to ``(U, D)``."""
         mixed = self.states(self.dropout(self.norm(states.values))) + self.letters(letters)
-        block, mask = states.with_values(mixed).padded()  # (B, T, D), (B, T)
+        line, places = states.with_values(mixed).spaced(self.gap)  # (T, D), (U,)
+        mask = line.new_zeros((len(line), 1)).index_fill(0, places, 1)
         for layer in self.blocks:
-            block = layer(block, mask[..., None])
-        seen: Tensor = self.last(block)
-        return states.unpadded(seen)
+            line = layer(line, mask)
+        seen: Tensor = self.last(line.index_select(0, places))
+        return states.with_values(seen)
 
 
 class ConvolutionHead(TokenHead):
@@ -83,7 +85,7 @@ class ConvolutionHead(TokenHead):
 
 
 class _Block(nn.Module):
-    """One residual convolution; places beyond the ends stay zero."""
+    """One residual convolution; places between records stay zero."""
 
     def __init__(self, channels: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -92,11 +94,11 @@ class _Block(nn.Module):
         self.mix = nn.Linear(channels, channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, block: Tensor, mask: Tensor) -> Tensor:
-        """Residues ``(B, T, D)`` to the same shape; mask ``(B, T, 1)``."""
-        seen = (self.norm(block) * mask).transpose(1, 2)
-        update = self.mix(nn.functional.gelu(self.spread(seen).transpose(1, 2)))
-        updated: Tensor = block + self.dropout(update) * mask
+    def forward(self, line: Tensor, mask: Tensor) -> Tensor:
+        """Residues ``(T, D)`` to the same shape; mask ``(T, 1)``, 1 where there is a residue."""
+        seen = (self.norm(line) * mask).T[None]  # (1, D, T)
+        update = self.mix(nn.functional.gelu(self.spread(seen)[0].T))
+        updated: Tensor = line + self.dropout(update) * mask
         return updated
 
 
