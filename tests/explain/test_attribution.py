@@ -158,3 +158,11 @@ def test_an_encoder_that_cannot_fade_is_refused(monkeypatch):
         by_gradients(scorer, Record("r", "14"), None)
     with pytest.raises(SettingsError, match="--method gradients"):
         by_substitution(scorer, Record("r", "14"), None)
+
+
+def test_records_without_pieces_are_refused_by_either_method(monkeypatch):
+    monkeypatch.setattr(Toy, "fades", False)
+    scorer, _ = toy_scorer()
+    for method in ("substitution", "gradients"):
+        with pytest.raises(SettingsError, match=r"toy\.sum reads a record as numbers"):
+            explainer(scorer, method)

@@ -101,15 +101,26 @@ def explainer(
     Raises
     ------
     SettingsError
-        If the method is unknown, or there are too few steps.
+        If the method is unknown, there are too few steps, or the run knows no way at all.
     """
     if method not in METHODS:
         raise SettingsError(f"the method of an explanation is {method!r}; use {' or '.join(METHODS)}")
     if steps < 2:
         raise SettingsError(f"gradients are taken at {steps} points; 2 is the least")
+    _check_ways(scorer)
     if method == "gradients":
         return partial(by_gradients, scorer, wanted=output, steps=steps)
     return partial(by_substitution, scorer, wanted=output)
+
+
+def _check_ways(scorer: Scorer) -> None:
+    """Refuse records that have no pieces, lest the message of one method send to the other."""
+    replaces = any(getattr(scorer.tokenizer, name, None) is not None for name in ("alphabet", "vocabulary"))
+    if not replaces and not scorer.model.encoder.fades:
+        raise SettingsError(
+            f"this run of {scorer.parts.task.name} reads a record as numbers, not in pieces that can be explained: "
+            "train a preset whose tokenizer makes tokens"
+        )
 
 
 def read_records(predictor: Predictor, file: Path) -> Iterator[Record]:

@@ -1,14 +1,20 @@
 """Sets of genes: orders and bins worked by hand, and a network to which the order of tokens is no matter."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+import labtune
 from labtune.encoder.built import Origin
 from labtune.encoder.loading import load_encoder
 from labtune.errors import DataError, RunError, SettingsError
+from labtune.explain.attribution import by_substitution
+from labtune.explain.scoring import Scorer
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Record
+from labtune_expression.cells.data import examples
 from labtune_expression.cells.profile import Genes, Profile
 from labtune_expression.cells.tokens import BinTokenizer, GeneTokens, RankTokenizer
 from labtune_expression.cells.transformer import SetEncoder
@@ -118,3 +124,22 @@ def test_the_vocabulary_travels_with_the_weights(tmp_path):
     tokenizer.fit(cells())
     assert tokenizer.vocabulary.genes.names == ("A", "Ä")  # that of the weights, not of these cells
     SetEncoder(**options).load_state_dict(SetEncoder(**options).state_dict())  # without one, too
+
+
+@pytest.mark.parametrize("preset", ["ranks", "bins"])
+def test_genes_are_hidden_one_by_one_for_an_explanation(preset, tmp_path):
+    small = {"width": 16, "layers": 1, "heads": 2}
+    run = labtune.run(
+        "expression.cell_type", preset=preset, epochs=1, audit="off", encoder_options=small, out=tmp_path / "run"
+    )
+    scorer = Scorer(labtune.load(run.folder))
+    record = examples()[0]
+    (found,) = by_substitution(scorer, record, None)
+    batch = scorer.tokenise([record])
+    ids = batch.tokens.values.clone()
+    assert list(found.pieces) == [scorer.tokenizer.vocabulary.genes.names[number - 2] for number in ids[1:].tolist()]
+    ids[3] = 1  # the mask
+    hidden = replace(batch, inputs={**batch.inputs, "input_ids": batch.tokens.with_values(ids)})
+    column = scorer.names.index(found.output)
+    fall = scorer.score_batch(batch)[0, column] - scorer.score_batch(hidden)[0, column]
+    assert found.attributions[2] == pytest.approx(fall, abs=1e-6)

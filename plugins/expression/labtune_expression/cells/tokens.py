@@ -41,6 +41,11 @@ class GeneTokens:
     def __len__(self) -> int:
         return len(self.genes) + SPECIAL
 
+    def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str]:
+        """Names of the genes, for explanations."""
+        names = ("[cell]", "[mask]", *self.genes.names)
+        return [names[number] for number in ids]
+
     @classmethod
     def learn(cls, records: Sequence[Record], size: int) -> GeneTokens:
         """Choose the genes that vary most in training cells."""
