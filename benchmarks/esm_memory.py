@@ -69,11 +69,11 @@ def cells(methods: list[str], shape: str) -> Iterator[tuple[str, int]]:
     return ((method, bits) for method in methods for bits in BITS if (shape, method, bits) not in done)
 
 
-def write_records(path: Path) -> Path:
+def write_records(path: Path, count: int = RECORDS, length: int = LENGTH) -> Path:
     """Write random sequences with a random state for each residue."""
     draw = random.Random(0)
     columns = ("ACDEFGHIKLMNPQRSTVWY", "HEC")
-    rows = [",".join("".join(draw.choices(letters, k=LENGTH)) for letters in columns) for _ in range(RECORDS)]
+    rows = [",".join("".join(draw.choices(letters, k=length)) for letters in columns) for _ in range(count)]
     path.write_text("sequence,target\n" + "\n".join(rows) + "\n")
     return path
 
