@@ -17,6 +17,7 @@ from labtune.catalog import Catalog
 from labtune.data.batching import stable_seed
 from labtune.encoder.base import Encoder
 from labtune.encoder.tuned import build_encoder, load_trained, save_trained
+from labtune.encoder.vocabulary import learn_characters
 from labtune.errors import RunError, SettingsError
 from labtune.folder import write_json
 from labtune.model import Model, load_head, save_head
@@ -52,15 +53,19 @@ def build_parts(
     """Build the parts for a training: an encoder, mostly pre-trained, and a fresh head.
 
     First weights that are random depend on the seed alone. A tokenizer that learns, such as a vocabulary, learns from
-    the training records. An encoder that is given takes the place of the settings' own.
+    the training records; so does an encoder of text whose vocabulary lacks many of their characters. An encoder that is
+    given takes the place of the settings' own, and stays as it is.
     """
-    if encoder is None:
-        with _seeded("encoder", settings):
-            encoder = build_encoder(settings, catalog)
-    parts = _assemble(settings, catalog, labels, encoder)
+    with _seeded("encoder", settings):
+        built = build_encoder(settings, catalog) if encoder is None else encoder
+    parts = _assemble(settings, catalog, labels, built)
     learn: Any = getattr(parts.tokenizer, "fit", None)
     if learn is not None and train:
         learn(train)
+    texts: Any = getattr(parts.tokenizer, "texts", None)
+    if texts is not None and encoder is None and settings.encoder_options.get("new_characters", True):
+        with _seeded("characters", settings):
+            learn_characters(built, texts(train))
     return parts
 
 

@@ -127,6 +127,9 @@ class Output:
 # training (records for a tokenizer, the tokenised batch for the others). Encoder and head keep what they learn in
 # buffers; a tokenizer returns it from ``state()`` as JSON types and takes it back through ``restore(state)``.
 #
+# A tokenizer that reads texts through the encoder's vocabulary may give them by ``texts(records)``: characters that the
+# vocabulary lacks can then be added to it.
+#
 # A head whose scores are not all in the logits may have ``tempered(output, temperature)``, which returns an output with
 # every score divided; calibration uses it. By default the logits are divided.
 #

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -51,6 +51,10 @@ class TextTokenizer:
             suffix=self.suffix,
             targets=self.targets(records),
         )
+
+    def texts(self, records: Sequence[Record]) -> Iterator[str]:
+        """What the vocabulary reads."""
+        return (text for record in records for text in _pair(record) if text is not None)
 
 
 class TargetEncoder:

@@ -42,12 +42,16 @@ class Reading:
         Compute each layer again in the backward pass instead of keeping what it computed: slower, and far less memory.
     packed
         Whether batches run without padding where the family allows it.
+    new_characters
+        Whether a vocabulary of texts grows by the characters that training data hold and it lacks; see
+        :mod:`labtune.encoder.vocabulary`.
     """
 
     dropout: float | None = None
     revision: str | None = None
     gradient_checkpointing: bool = False
     packed: bool = True
+    new_characters: bool = True
 
 
 def read_encoder(folder: Path, name: str, reading: Reading) -> HubEncoder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,6 +105,10 @@ class WordTokenizer:
             units=units,
             targets=self._targets(records, words),
         )
+
+    def texts(self, records: Sequence[Record]) -> Iterator[str]:
+        """What the vocabulary reads."""
+        return (word for record in records for word in _list_of(record))
 
     def _lead(self) -> str:
         """Find what goes before each word: a blank where the vocabulary would else take it for the inside of a word."""
