@@ -121,7 +121,7 @@ def test_cells_without_a_label_count_as_dropped(tmp_path, caplog):
         ("gene,c1,c2\nG1,1,2\n", "no column 'cell_type'.*one row a cell"),
         ("cell_type,G1\n", "no cell below"),
         ("cell_type,G1,G2\na,0.5,900\n", "neither counts nor log-normalised"),
-        ("cell_type,G1,G2\na,-1,3\n", "the matrix is scaled"),
+        ("cell_type,G1,G2\na,-1,3\n", "the value of G1 is negative"),
     ],
 )
 def test_damaged_tables_are_named(tmp_path, text, message):

@@ -33,8 +33,8 @@ def detect_state(values: NDArray[Any], where: str) -> State:
         For numbers that are neither whole counts, nor log-normalised, nor scaled around zero.
     """
     known = values[~np.isnan(values)]
-    if not len(known) or bool((known == np.round(known)).all() and (known >= 0).all()):
-        return "counts"
+    if bool((known == np.round(known)).all()):
+        return "counts"  # a negative one among them is named with its cell and gene, see check_block
     if bool((known < 0).any()):
         return "scaled"
     if float(known.max()) <= LARGEST_LOG:
