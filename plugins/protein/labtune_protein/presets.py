@@ -21,7 +21,12 @@ LETTERS: Settings = {**FROZEN, "encoder": "protein.letters"}
 ESM2: Settings = {**MINI, "encoder": "facebook/esm2_t6_8M_UR50D", "method": "lora", "learning_rate": 1e-3}
 ESM2_SUMMARY = "ESM-2 of 8 million parameters from the hub, with LoRA."
 
-CONVOLUTION: Settings = {"name": "protein.convolution"}
+CONVOLUTION: Settings = {  # it starts from nothing and gains more from many small steps than from further epochs
+    "head": {"name": "protein.convolution"},
+    "head_learning_rate": 3e-3,
+    "batch_size": 16,
+    "epochs": 4,
+}
 COMPOSITION: Settings = {"name": "protein.composition"}
 PAIRS: Settings = {"batch_tokens": 1024}  # maps of pairs take the square of a length
 
@@ -37,12 +42,12 @@ def residue_presets(*, chained: bool) -> tuple[Preset, ...]:
         Preset(
             name="mini",
             summary="Convolutions on letters and on the bundled encoder's states; minutes on a CPU.",
-            settings={**FROZEN, "epochs": 6, "head": CONVOLUTION},
+            settings={**FROZEN, **CONVOLUTION},
         ),
         Preset(
             name="full",
             summary="The same, and the encoder learns as well.",
-            settings={**MINI, "epochs": 4, "head": CONVOLUTION},
+            settings={**MINI, **CONVOLUTION},
         ),
         *((crf,) if chained else ()),
         Preset(name="esm2", summary=ESM2_SUMMARY, settings=ESM2),
