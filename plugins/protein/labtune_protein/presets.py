@@ -28,7 +28,11 @@ CONVOLUTION: Settings = {  # it starts from nothing and gains more from many sma
     "epochs": 4,
 }
 COMPOSITION: Settings = {"name": "protein.composition"}
-PAIRS: Settings = {"batch_tokens": 1024}  # maps of pairs take the square of a length
+PAIRS: Settings = {  # maps of pairs take the square of a length; the head starts from nothing, as above
+    "batch_tokens": 512,
+    "batch_size": 16,
+    "epochs": 8,
+}
 
 
 def residue_presets(*, chained: bool) -> tuple[Preset, ...]:
@@ -80,11 +84,11 @@ VARIANTS = Preset(
     },
 )
 CONTACTS = (
-    Preset(name="mini", summary="The bundled encoder, all weights; minutes on a CPU.", settings={**MINI, **PAIRS}),
     Preset(
-        name="frozen",
-        summary="The bundled encoder as it is; only the head learns.",
+        name="mini",
+        summary="The bundled encoder as it is; only the head learns. Minutes on a CPU.",
         settings={**FROZEN, **PAIRS},
     ),
+    Preset(name="full", summary="The bundled encoder, all weights.", settings={**MINI, **PAIRS}),
     Preset(name="esm2", summary=ESM2_SUMMARY, settings={**ESM2, **PAIRS}),
 )
