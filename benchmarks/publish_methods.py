@@ -27,6 +27,7 @@ def method_sections() -> list[str]:
         **{f"grid-{name}": lambda name=name: grid(name) for name in GRIDS},
         "closeness": closeness,
         "esm_memory": memory,
+        "esm_memory_measured": measured_memory,
         "learning_rates": learning_rates,
     }
     return [make() for name, make in makers.items() if (RESULTS / f"{name}.json").exists()]
@@ -107,11 +108,26 @@ def memory() -> str:
     note = (
         f"GB (10⁹ bytes) for weights, gradients, AdamW's averages and activations, without Python and its libraries: "
         f"{content['batch_size']} sequences of {content['tokens']} tokens a step, {content['batch_tokens']:,} tokens a "
-        "pass in bfloat16 over weights in float32 or fewer bits, with the default preset's head. Planned, not "
-        "measured; `benchmarks/planned_memory.py` measures smaller shapes. Activations are most of it: halve "
-        "`batch_tokens`, or set `encoder_options.gradient_checkpointing=true`, before taking fewer bits."
+        "pass in bfloat16 over weights in float32 or fewer bits, with the default preset's head. Planned; below, small "
+        "steps are measured beside their plans. Activations are most of it: halve `batch_tokens`, or set "
+        "`encoder_options.gradient_checkpointing=true`, before taking fewer bits."
     )
     return section("Memory of large protein encoders", content["command"], note, rows)
+
+
+def measured_memory() -> str:
+    """One small step of a large encoder, measured beside its plan: a row for each method and bit width."""
+    content = read("esm_memory_measured")
+    rows = [["encoder", "method", "bits", "planned, GB", "measured, GB", "plan is off by"]]
+    for cell in content["cells"]:
+        planned, measured = cell["planned_mb"], cell["measured_mb"]
+        figures = [f"{planned / 1000:.2f}", f"{measured / 1000:.2f}", f"{planned / measured - 1:+.0%}"]
+        rows.append([SHAPES[cell["shape"]], cell["method"], str(cell["bits"]), *figures])
+    note = (
+        f"One step of {content['tokens']} tokens in one pass, on a CPU that multiplies bfloat16; random weights. "
+        "Without the process before it, which had trained a tiny encoder."
+    )
+    return section("Memory of large protein encoders, measured", content["command"], note, rows)
 
 
 def gigabytes(run: dict[str, Any]) -> str:

@@ -47,7 +47,8 @@ def test_values_and_gradients_are_those_of_peft(bits: int, bias: bool) -> None:
         torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-5)
 
 
-def test_a_weight_is_unpacked_once_forward_and_once_back(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_weight_is_unpacked_once_forward_and_once_back(monkeypatch: pytest.MonkeyPatch, mixed: bool) -> None:
     module, unpacked, plain = layer(DoraLinear, 4), [], Linear4.unpack
 
     def count(self: Linear4, dtype: torch.dtype) -> Tensor:
@@ -55,7 +56,8 @@ def test_a_weight_is_unpacked_once_forward_and_once_back(monkeypatch: pytest.Mon
         return plain(self, dtype)
 
     monkeypatch.setattr(Linear4, "unpack", count)
-    y = module(torch.randn(ROWS, WIDTH, requires_grad=True))
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        y = module(torch.randn(ROWS, WIDTH, requires_grad=True))
     assert len(unpacked) == 1
     y.sum().backward()
     assert len(unpacked) == 2

@@ -48,13 +48,17 @@ class StoredLinear(nn.Linear):
     @property
     def weight(self) -> Tensor:  # type: ignore[override]  # a parameter there, computed here
         """The unpacked weight in float32, ``(out, in)``."""
+        return self.dense(torch.float32)
+
+    def dense(self, dtype: torch.dtype) -> Tensor:
+        """The unpacked weight, ``(out, in)``; within :func:`keep_last_weight` from the one that is kept."""
         kept = _KEPT.get()
         if kept is None:
-            return self.unpack(torch.float32)
+            return self.unpack(dtype)
         if self not in kept:
             kept.clear()
             kept[self] = self.unpack(torch.float32)
-        return kept[self]
+        return kept[self].to(dtype)
 
     def pack(self, weight: Tensor) -> tuple[Tensor, ...]:
         """Tensors that hold a weight, as many as ``parts`` has names."""
@@ -243,7 +247,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: StoredLinear) -> Tensor:
         ctx.layer = layer
-        return F.linear(x, layer.weight if x.dtype == torch.float32 else layer.unpack(x.dtype))
+        return F.linear(x, layer.dense(x.dtype))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
