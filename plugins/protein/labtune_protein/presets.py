@@ -49,8 +49,13 @@ def residue_presets(*, chained: bool) -> tuple[Preset, ...]:
             settings={**FROZEN, **CONVOLUTION},
         ),
         Preset(
+            name="letters",
+            summary="Convolutions on letters alone, without an encoder; half the time.",
+            settings={**LETTERS, **CONVOLUTION},
+        ),
+        Preset(
             name="full",
-            summary="The same, and the encoder learns as well.",
+            summary="The convolutions of mini, and the encoder learns as well.",
             settings={**MINI, **CONVOLUTION},
         ),
         *((crf,) if chained else ()),
