@@ -25,7 +25,7 @@ CONVOLUTION: Settings = {  # it starts from nothing and gains more from many sma
     "head": {"name": "protein.convolution"},
     "head_learning_rate": 3e-3,
     "batch_size": 16,
-    "epochs": 4,
+    "epochs": 5,
 }
 COMPOSITION: Settings = {"name": "protein.composition"}
 PAIRS: Settings = {  # maps of pairs take the square of a length; the head starts from nothing, as above
