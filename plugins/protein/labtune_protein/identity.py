@@ -3,33 +3,30 @@
 Identity is the number of identical residues in the best local alignment (BLOSUM62, gaps 11 and 1) over the length of
 the shorter sequence. MMseqs2 finds the pairs when it is installed. Else every pair of sequences is compared by the
 words of three letters that they share, and those that share more than chance explains are aligned: good to twenty
-thousand sequences. Of more, for identities from 0.5, only those are aligned that share words of five letters, which are
-rare enough to be looked up. Below about 0.3 nothing finds all: there identity no longer tells homologues from chance.
+thousand sequences. Of more, for identities from 0.5, and of very long ones only those are aligned that share words of
+five letters, which are rare enough to be looked up. Below about 0.3 nothing finds all: there identity no longer tells
+homologues from chance.
 """
 
 from __future__ import annotations
 
-import csv
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from labtune.errors import DataError
 from labtune.specs import Record
-from labtune_protein.baselines import LETTERS, STANDARD, letter_numbers
+from labtune_protein.baselines import LETTERS, letter_numbers
+from labtune_protein.mmseqs import find_pairs
 
 ALIKE = 0.5  # identity from which two proteins count as near duplicates in an audit
-FAR, NEAR = 7.5, 4.0  # sensitivity of MMseqs2 for identities below ALIKE and from there on, where words are well kept
 WORD = 3
 BLOCK = 256  # sequences that are compared with all others at once
 MANY = 20_000  # sequences from which on not every pair is compared
+FULL = 2000  # letters from which on a sequence has so many words of three that they say little
 LONG, SHARED = 5, 3  # letters of rare words, and how many of them a pair must share beyond chance
 FREQUENT = 200  # sequences with a word from which on it says nothing
 SURPRISE = 1.5  # standard deviations above chance from which a pair is aligned
@@ -87,9 +84,9 @@ def similarity(records: Sequence[Record], threshold: float = ALIKE) -> list[tupl
     sequences = [record.input for record in records]
     program = shutil.which("mmseqs")
     if program:
-        return sorted(_by_mmseqs(program, sequences, threshold))
+        return sorted(find_pairs(program, sequences, threshold))
     many = len(sequences) > MANY and threshold >= ALIKE
-    pairs = sorted(set(rare_word_pairs(sequences) if many else candidates(sequences)))
+    pairs = sorted(set(rare_word_pairs(sequences) if many else word_pairs(sequences)))
     return [(one, other) for one, other in pairs if identity(sequences[one], sequences[other]) >= threshold]
 
 
@@ -103,6 +100,15 @@ def identity(one: str, other: str) -> float:
     if alignment is None:
         return 0.0
     return float(alignment.counts().identities) / min(len(one), len(other))
+
+
+def word_pairs(sequences: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of rows that share more words than chance explains: rare words where both have nearly all others."""
+    full = [row for row, sequence in enumerate(sequences) if len(sequence) > FULL]
+    if len(full) > 1:
+        yield from ((full[one], full[other]) for one, other in rare_word_pairs([sequences[row] for row in full]))
+    known = set(full)
+    yield from (pair for pair in candidates(sequences) if not known.issuperset(pair))
 
 
 def candidates(sequences: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -135,12 +141,14 @@ def rare_word_pairs(sequences: Sequence[str]) -> Iterator[tuple[int, int]]:
     words.data *= (np.bincount(words.indices, minlength=words.shape[1]) < FREQUENT)[words.indices]
     words.eliminate_zeros()
     sizes, columns = np.asarray(words.sum(1)).ravel(), words.T.tocsr()
+    letters = np.stack([np.bincount(letter_numbers(s), minlength=LETTERS) / max(len(s), 1) for s in sequences])
     for start in range(0, len(sequences), 8 * BLOCK):
         shared = (words[start : start + 8 * BLOCK] @ columns).tocoo()
-        rows, others = shared.row + start, shared.col
-        expected = sizes[rows] * sizes[others] / len(STANDARD) ** LONG
-        kept = (rows < others) & (shared.data >= SHARED + SHARED * expected)
-        order = np.lexsort((-shared.data[kept], rows[kept]))  # of each sequence the most alike first
+        some = (shared.data >= SHARED) & (shared.row + start < shared.col)
+        rows, others, counts = shared.row[some] + start, shared.col[some], shared.data[some]
+        expected = sizes[rows] * sizes[others] * (letters[rows] * letters[others]).sum(1) ** LONG
+        kept = counts >= SHARED + SHARED * expected
+        order = np.lexsort((-counts[kept], rows[kept]))  # of each sequence the most alike first
         rows, others = rows[kept][order], others[kept][order]
         place = np.arange(len(rows)) - np.searchsorted(rows, rows)
         yield from zip(rows[place < PARTNERS].tolist(), others[place < PARTNERS].tolist(), strict=True)
@@ -173,22 +181,3 @@ def _aligner() -> Any:
 def _plain(sequence: str) -> str:
     """Replace the letters that BLOSUM62 lacks: selenocysteine by cysteine, pyrrolysine by lysine."""
     return sequence.replace("U", "C").replace("O", "K")
-
-
-def _by_mmseqs(program: str, sequences: Sequence[str], threshold: float) -> set[tuple[int, int]]:
-    """Search all sequences against each other with MMseqs2."""
-    with tempfile.TemporaryDirectory() as folder:
-        fasta, found = Path(folder) / "all.fasta", Path(folder) / "found.tsv"
-        fasta.write_text("".join(f">{row}\n{sequence}\n" for row, sequence in enumerate(sequences)))
-        # Identity is over the shorter sequence, so that a fragment counts as well.
-        sensitivity = FAR if threshold < ALIKE else NEAR
-        options = ["--min-seq-id", f"{threshold}", "--seq-id-mode", "1", "-s", f"{sensitivity}"]
-        command: list[str | Path] = [program, "easy-search", fasta, fasta, found, f"{folder}/work", *options]
-        outcome = subprocess.run(
-            [*command, "--format-output", "query,target"], capture_output=True, text=True, check=False
-        )
-        if outcome.returncode:
-            raise DataError(f"mmseqs failed: {outcome.stderr.strip().splitlines()[-1:] or outcome.returncode}")
-        with found.open() as file:
-            rows = [sorted(map(int, row)) for row in csv.reader(file, delimiter="\t")]
-    return {(one, other) for one, other in rows if one != other}

@@ -11,7 +11,7 @@ import pytest
 from labtune.data.splitting import split_records
 from labtune.errors import DataError
 from labtune.specs import Record
-from labtune_protein.identity import bands, identity, rare_word_pairs, similarity
+from labtune_protein.identity import bands, candidates, identity, rare_word_pairs, similarity, word_pairs
 
 MMSEQS = shutil.which("mmseqs")
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
@@ -65,6 +65,16 @@ def test_among_many_rare_words_find_planted_homologues(kept, recall, monkeypatch
     assert len(found) >= recall * len(pairs)
     asked = set(rare_word_pairs([record.input for record in records]))
     assert len(asked - pairs) <= 2  # hardly anything is aligned in vain
+
+
+def test_very_long_sequences_are_aligned_only_when_they_share_rare_words():
+    rng = random.Random(3)
+    founder = "".join(rng.choices(LETTERS + 4 * "AEGKLS", k=3000))
+    shuffled = ["".join(rng.sample(founder, len(founder))) for _ in range(3)]
+    sequences = [founder, mutated(founder, 0.4, rng), *shuffled, *(record.input for record in planted(0.9, 10))]
+    long = {find: {pair for pair in find(sequences) if max(pair) < 5} for find in (word_pairs, candidates)}
+    assert long[word_pairs] == {(0, 1)}
+    assert len(long[candidates]) > 1  # any two have most words of three letters in common
 
 
 def fragments(kept):
