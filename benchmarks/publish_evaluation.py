@@ -40,6 +40,7 @@ def evaluation_sections() -> list[str]:
         "intervals": intervals,
         "coverage-phrasebank": phrasebank,
         "coverage-conll2003": conll2003,
+        "coverage-residues": residues,
     }
     return [make() for name, make in makers.items() if (RESULTS / f"{name}.json").exists()]
 
@@ -157,6 +158,35 @@ def conll2003() -> str:
         "the promise need not hold. Answered and precision of the answered are of the latter."
     )
     return section("Realised coverage: entities", content["command"], note, rows)
+
+
+def residues() -> str:
+    """Sets of states of residues."""
+    content = read("coverage-residues")
+    run = content["runs"][0]
+    halves, published, chains = run["test_halves"], run["as_published"], run["chains"]
+    rows = [["promised", "realised on halves of the test chains", "on all test chains", "states in a set"]]
+    rows[0] += ["answered", "accuracy of the answers"]
+    for level in _levels(published):
+        real = [published[f"coverage_{level}_{end}"] for end in ("value", "low", "high")]
+        rows.append(
+            [
+                level,
+                f"{halves[f'coverage_{level}']['mean']:.3f}",
+                f"{real[0]:.3f} [{real[1]:.3f}, {real[2]:.3f}]",
+                f"{published[f'set_size_{level}']:.2f}",
+                f"{published[f'answered_{level}']:.0%}",
+                f"{published[f'accuracy_answered_{level}']:.3f}",
+            ]
+        )
+    note = (
+        "What is promised: the share of a chain's residues whose set holds the true state. Helix, strand or coil by "
+        f"convolutions on letters, without an encoder, trained on {chains['train']:,} of FLIP's chains. Halves: the "
+        f"test chains dealt {content['deals']} times to calibration and test. All: calibrated on {chains['valid']:,} "
+        f"other training chains, which also chose the epoch, and measured on the {chains['test']:,} chains of FLIP's "
+        "validation split; sets and answers are of these."
+    )
+    return section("Realised coverage: residues", content["command"], note, rows)
 
 
 def _levels(found: dict[str, Any]) -> list[str]:

@@ -6,8 +6,12 @@ thresholds and temperature are learned on the one and measured on the other. Min
 CoNLL-2003: a run is trained on every fourth training document, calibrated on the published validation data, and
 measured on the test data as they are, which are of another time of year; and on test documents dealt many times.
 
+Residues: convolutions on letters, without an encoder, are trained on some chains of FLIP's secondary structure.
+Coverage is that of a chain's residues, and chains are what could be exchanged.
+
     python benchmarks/quality/coverage.py phrasebank --seeds 0 1 2
     python benchmarks/quality/coverage.py conll2003 --seeds 0 --runs FOLDER
+    python benchmarks/quality/coverage.py residues --seeds 0
 """
 
 from __future__ import annotations
@@ -16,30 +20,27 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
 import numpy as np
-from scipy.optimize import minimize_scalar
+from coverage_measures import deal, dealt_coverage, span_coverage, unit_coverage
+from subsets import write_flip
 
 from labtune.catalog import load_catalog
 from labtune.data.splits import Splits, load_splits
 from labtune.deploy.predictor import Predictor, load
-from labtune.evaluation.conformal import calibrate, mark, realised
 from labtune.evaluation.reliability import calibration_scores, decisions
 from labtune.pipeline import run_settings
 from labtune.settings import resolve_settings
-from labtune.specs import Labels, Prediction, Record
 
 PHRASEBANK = "text/financial_phrasebank/Sentences_50Agree.txt"
 CONLL_EPOCHS, CONLL_EVERY = 2, 4  # of the training documents: what is promised holds for any model
 CONLL_DEALS = 30
-LEVELS = (0.8, 0.9, 0.95, 0.98)
+FLIP_CHAINS = {"train": 2000, "valid": 900, "test": 1080}  # the latter two are nearly all there are
 DEALS = 100
-
-Judged: TypeAlias = tuple[list[Record], list[Prediction]]
 
 
 def main() -> None:
@@ -110,79 +111,24 @@ def conll2003(seed: int, folder: Path) -> dict[str, Any]:
     return found
 
 
-def span_coverage(known: Judged, asked: Judged, labels: Labels) -> dict[str, float]:
-    """Calibrate on one side, and measure on the other what is covered, and what the answered spans are worth."""
-    conformal = calibrate(known[1], known[0], labels)
-    truth = {(record.id, tuple(span)) for record in asked[0] for span in record.target}
-    found: dict[str, float] = {}
-    for level in LEVELS:
-        marked = mark(asked[1], conformal, labels, level)
-        measured = realised(marked, asked[0], labels, conformal, level)
-        answered = {
-            (one.id, tuple(span))
-            for one in marked
-            for span, silent in zip(one.value, one.details["abstained"], strict=True)
-            if not silent
-        }
-        found |= {f"coverage_{level}_{end}": value for end, value in measured["realised"].items()}
-        found[f"answered_{level}"] = measured["answered"]
-        found[f"precision_answered_{level}"] = len(answered & truth) / max(len(answered), 1)
-        found[f"recall_answered_{level}"] = len(answered & truth) / len(truth)
+def residues(seed: int, folder: Path) -> dict[str, Any]:
+    """Train once on some chains; calibrate on others for FLIP's validation chains, and on halves of the latter."""
+    files = write_flip(folder.parent / "flip", FLIP_CHAINS)
+    flags = {"seed": seed, "data": files, "encoder": "protein.letters", "audit": "off", "coverage": 0.0}
+    predictor, splits = trained("protein.secondary_structure", flags, folder)
+    valid, test = ((splits.records[part], predictor.predict(splits.records[part])) for part in ("valid", "test"))
+    dealt = dealt_coverage(test, splits.labels, np.random.default_rng(seed), DEALS)
+    found = {
+        "as_published": unit_coverage(valid, test, splits.labels),
+        "test_halves": {key: common.spread([one[key] for one in dealt]) for key in dealt[0]},
+        "calibration": calibration_scores(decisions(test[1], test[0], splits.labels)),
+    }
+    found |= {"seed": seed, "chains": {part: len(splits.records[part]) for part in FLIP_CHAINS}}
+    print(found)
     return found
 
 
-def deal(logits: np.ndarray, records: list[Record], labels: Labels, order: np.ndarray) -> dict[str, float]:
-    """Calibrate on one half and measure on the other."""
-    half = len(order) // 2
-    known, asked = order[:half], order[half:]
-    truth = np.array([labels.names.index(record.target) for record in records])
-    temperature = best_temperature(logits[known], truth[known])
-    found = {"temperature": temperature}
-    for name, value in (("before", 1.0), ("after", temperature)):
-        predictions = decoded(logits[asked], [records[row] for row in asked], labels, value)
-        found[f"ece_{name}"] = calibration_scores(decisions(predictions, [records[r] for r in asked], labels))["ece"]
-    sides = [
-        (decoded(logits[rows], [records[r] for r in rows], labels, temperature), [records[r] for r in rows])
-        for rows in (known, asked)
-    ]
-    conformal = calibrate(*sides[0], labels)
-    for level in LEVELS:
-        marked = mark(sides[1][0], conformal, labels, level)
-        measured = realised(marked, sides[1][1], labels, conformal, level)
-        found[f"coverage_{level}"] = measured["realised"]["value"]
-        found[f"set_size_{level}"] = measured["mean_set_size"]
-        found[f"answered_{level}"] = measured["answered"]
-        found[f"accuracy_answered_{level}"] = answered_accuracy(marked, sides[1][1])
-    return found
-
-
-def best_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
-    """Temperature of the smallest negative log-likelihood."""
-
-    def loss(logarithm: float) -> float:
-        scaled = logits / np.exp(logarithm)
-        return float((np.logaddexp.reduce(scaled, axis=-1) - scaled[np.arange(len(truth)), truth]).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
-
-
-def decoded(logits: np.ndarray, records: list[Record], labels: Labels, temperature: float) -> list[Prediction]:
-    """Predictions at a temperature."""
-    scaled = logits / temperature
-    chances = np.exp(scaled - np.logaddexp.reduce(scaled, axis=-1, keepdims=True))
-    return [
-        Prediction(record.id, labels.names[row.argmax()], float(row.max()), row)
-        for record, row in zip(records, chances, strict=True)
-    ]
-
-
-def answered_accuracy(marked: list[Prediction], records: list[Record]) -> float:
-    """Share of the answered records that are right."""
-    answers = [one.value == r.target for one, r in zip(marked, records, strict=True) if not one.details["abstained"]]
-    return sum(answers) / max(len(answers), 1)
-
-
-MEASURES = {"phrasebank": phrasebank, "conll2003": conll2003}
+MEASURES = {"phrasebank": phrasebank, "conll2003": conll2003, "residues": residues}
 
 if __name__ == "__main__":
     main()
