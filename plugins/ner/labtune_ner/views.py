@@ -117,7 +117,7 @@ def _example(prediction: Prediction, record: Record) -> Example:
 
 
 def _segments(prediction: Prediction, record: Record) -> list[Segment]:
-    """Cut the text wherever a true or predicted entity starts or ends."""
+    """Cut the text wherever a true or predicted entity starts or ends; a piece of one says which it is a piece of."""
     words = words_of(record)
     true, predicted = (
         [(*words.between(span.start, span.end), span.label) for span in spans]
@@ -125,10 +125,14 @@ def _segments(prediction: Prediction, record: Record) -> list[Segment]:
     )
     cuts = sorted({0, len(words.text), *(end for place in (*true, *predicted) for end in place[:2])})
     return [
-        Segment(words.text[start:end], _label_at(start, true), _label_at(start, predicted))
+        Segment(words.text[start:end], *(_label_of((start, end), places, words.text) for places in (true, predicted)))
         for start, end in pairwise(cuts)
     ]
 
 
-def _label_at(position: int, places: Sequence[tuple[int, int, str]]) -> str | None:
-    return next((label for start, end, label in places if start <= position < end), None)
+def _label_of(piece: tuple[int, int], places: Sequence[tuple[int, int, str]], text: str) -> str | None:
+    """Label of the entity that a piece of text is, or with its words of the entity that it is a part of."""
+    for start, end, label in places:
+        if start <= piece[0] < end:
+            return label if (start, end) == piece else f"{label} “{text[start:end]}”"
+    return None

@@ -59,8 +59,8 @@ def test_errors_are_shown_in_their_text():
     assert (example.id, example.headline) == ("a", "2 missed, 2 invented")
     assert "".join(segment.text for segment in example.segments) == RECORDS[0].input
     assert [tuple(segment) for segment in example.segments] == [
-        ("Anna", "PER", "PER"),
-        (" Lee", "PER", None),
+        ("Anna", "PER “Anna Lee”", "PER"),
+        (" Lee", "PER “Anna Lee”", None),
         (" of ", None, None),
         ("Rome", "LOC", "PER"),
         (" met ", None, None),
@@ -68,3 +68,26 @@ def test_errors_are_shown_in_their_text():
         (".", None, None),
     ]
     assert error_view(PREDICTIONS[1:], RECORDS[1:], LABELS) == []
+
+
+def test_neither_half_of_a_split_entity_counts_as_right():
+    record = Record("d", "Anna Lee met Bob.", [Span(0, 2, "PER"), Span(3, 4, "PER")])
+    split = Prediction("d", [Span(0, 1, "PER"), Span(1, 2, "PER"), Span(3, 4, "PER")], [0.9, 0.8, 0.9])
+    (section,) = error_view([split], [record], LABELS)
+    (example,) = section.items
+    assert example.headline == "1 missed, 2 invented"
+    labelled = [segment for segment in example.segments if segment.text.strip() and segment.predicted]
+    assert [(segment.text, segment.truth == segment.predicted) for segment in labelled] == [
+        ("Anna", False),
+        ("Lee", False),
+        ("Bob", True),
+    ]
+    joined = Prediction("d", [Span(0, 2, "PER"), Span(2, 4, "PER")], [0.9, 0.8])  # and "Bob" grown by a word
+    (section,) = error_view([joined], [record], LABELS)
+    assert [tuple(segment) for segment in section.items[0].segments] == [
+        ("Anna Lee", "PER", "PER"),
+        (" ", None, None),
+        ("met ", None, "PER “met Bob”"),
+        ("Bob", "PER", "PER “met Bob”"),
+        (".", None, None),
+    ]
