@@ -102,3 +102,4 @@ def test_at_predictions(words, refused):
     line = refused("predict", "out", "good.txt")
     assert "good.txt.predictions.jsonl" in line
     assert "cannot write" in line
+    assert "another place with -o" in line

@@ -21,7 +21,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
     parser.add_argument("file", metavar="FILE", type=Path, help="records in the task's format; labels are not needed")
     parser.add_argument(
-        "-o", "--out", metavar="FILE", type=Path, help=".jsonl or .csv; FILE.explained.jsonl by default"
+        "-o", "--out", metavar="FILE", type=Path, help=".jsonl or .csv; FILE.explained.jsonl, beside FILE, by default"
     )
     parser.add_argument(
         "--method",

@@ -14,7 +14,9 @@ def add(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("predict", help="predict for every record of a file")
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
     parser.add_argument("file", metavar="FILE", type=Path, help="records in the task's format; labels are not needed")
-    parser.add_argument("-o", "--out", metavar="FILE", type=Path, help="FILE.predictions.jsonl by default")
+    parser.add_argument(
+        "-o", "--out", metavar="FILE", type=Path, help="FILE.predictions.jsonl, beside FILE, by default"
+    )
     add_processes(parser)
     parser.add_argument("--coverage", metavar="SHARE", type=float, help="of sets and intervals, if not the run's own")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")

@@ -225,6 +225,7 @@ def _written_whole(target: Path) -> Iterator[Path | None]:
         yield partial
         partial.replace(target)
     except OSError as error:
-        raise RunError(f"{target}: cannot write ({error.strerror or error})") from error
+        reason = error.strerror or error
+        raise RunError(f"{target}: cannot write ({reason}); free space, or choose another place with -o") from error
     finally:
         partial.unlink(missing_ok=True)
