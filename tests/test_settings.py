@@ -91,6 +91,21 @@ def test_an_argument_of_none_is_not_given(catalog):
     assert resolve_settings(catalog, "demo.words", {"preset": None, "epochs": None}).epochs == 3
 
 
+@pytest.mark.parametrize(
+    ("flags", "sets", "rate"),
+    [
+        ({}, [], 1e-3),
+        ({"method": "lora", "encoder": "tiny"}, [], 1e-3),  # as the preset has them
+        ({"method": "full"}, [], None),
+        ({}, ["encoder=minilm"], None),
+        ({"encoder": "minilm", "learning_rate": 5e-5}, [], 5e-5),
+        ({"encoder": "minilm"}, ["learning_rate=5e-5"], 5e-5),
+    ],
+)
+def test_the_rate_of_a_preset_is_for_its_own_encoder_and_method(catalog, flags, sets, rate):
+    assert resolve_settings(catalog, "demo.words", {"preset": "large", **flags}, sets).learning_rate == rate
+
+
 def test_auto_takes_back_what_a_preset_sets(catalog):
     assert resolve_settings(catalog, "demo.words", {"preset": "large"}).learning_rate == 1e-3
     assert resolve_settings(catalog, "demo.words", {"preset": "large"}, ["learning_rate=auto"]).learning_rate is None

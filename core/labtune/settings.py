@@ -249,7 +249,16 @@ def _lower_layers(task: Task, upper: Sequence[Layer]) -> list[Layer]:
     preset = task.preset(name)
     start = Layer(f"task {task.name!r}", {"task": task.name, **task.options})
     settings = {**preset.settings, "preset": preset.name}
+    if _trains_otherwise(settings, upper):
+        settings.pop("learning_rate", None)
     return [start, Layer(f"preset {preset.name!r} of {task.name!r}", settings)]
+
+
+def _trains_otherwise(settings: Mapping[str, Any], upper: Sequence[Layer]) -> bool:
+    """Whether the user chose another encoder or method than a preset, whose learning rate would not suit them."""
+    usual = {"method": FIELDS["method"].default, **settings}
+    given = [(key, read_setting(key, layer)) for key in ("encoder", "method") for layer in upper if key in layer.values]
+    return any(value != usual.get(key) for key, value in given)
 
 
 def _merge(layers: Sequence[Layer]) -> Settings:

@@ -29,6 +29,7 @@ def labtune_tasks() -> list[Task]:
                         "encoder": "minilm",
                         "epochs": 5,
                         "batch_size": 32,
+                        "learning_rate": 1e-4,
                     },
                 ),
             ),
