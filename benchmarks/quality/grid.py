@@ -77,6 +77,7 @@ def request_of(name: str, out: Path) -> Request:
     subset = SUBSETS[name]
     data = subset.write(out / "data" / name, SIZES[name])
     flags = {"encoder": subset.encoder, "epochs": EPOCHS, "data": data, "audit": "off"}
+    flags["learning_rate"] = "auto"  # the method's own, not one that a preset chose for one of them
     return Request(load_catalog(), subset.task, flags)
 
 
