@@ -156,6 +156,28 @@ def test_features_keep_how_much_genes_vary():
     np.testing.assert_allclose(features, (logs - logs.mean(0)) / np.sqrt(logs.var(0).mean()), rtol=1e-4, atol=1e-5)
 
 
+def test_depth_is_how_many_of_the_genes_a_cell_shows():
+    counts = np.array([[1, 0, 0, 5], [2, 3, 0, 0], [4, 1, 7, 2]], dtype=np.float32)
+    tokenizer = GeneTokenizer(None, LABELS, genes=4)
+    tokenizer.fit(records := cells(counts, ("a", "b", "c", "d")))
+    shares = np.log(np.array([2, 2, 4]) / 4)
+    expected = (shares - shares.mean()) / shares.std()
+    np.testing.assert_allclose(tokenizer(records).inputs["depth"].values[:, 0], expected, rtol=1e-5)
+    fewer = tokenizer(cells(counts[:, :3], ("a", "b", "c"))).inputs["depth"].values[:, 0]  # d was not measured
+    np.testing.assert_allclose(fewer, (np.log(np.array([1, 2, 3]) / 3) - shares.mean()) / shares.std(), rtol=1e-5)
+    again = GeneTokenizer(None, LABELS, genes=4)
+    again.restore(tokenizer.state())
+    assert torch.equal(again(records).inputs["depth"].values, tokenizer(records).inputs["depth"].values)
+
+
+def test_depth_goes_to_the_layers_with_its_factor():
+    inputs = {"features": features_of(np.eye(2, 5, dtype=np.float32)), "depth": features_of(np.float32([[1], [-2]]))}
+    encoder = FeatureEncoder(features=5, components=3, depth=2.0).eval()
+    seen = torch.tensor([[0, 0, 0, 2.0], [0, 0, 0, -4.0]])  # components that nobody fitted are zero
+    assert torch.equal(encoder(inputs).values, encoder.layers(seen))
+    assert FeatureEncoder(features=5, components=3).layers[0].in_features == 3
+
+
 def features_of(matrix):
     return Ragged.one_per_row(torch.from_numpy(matrix))
 

@@ -30,6 +30,8 @@ class FeatureEncoder(Encoder):
         Share of the features that each training record lacks.
     straight
         Factor of the linear map, and so of how fast it learns; 0 leaves it out.
+    depth
+        Factor of how many genes a record shows, which goes to the layers beside the components; 0 leaves it out.
     width
         C, of both layers.
     dropout
@@ -45,6 +47,7 @@ class FeatureEncoder(Encoder):
         components: int = 50,
         hidden_share: float = 0.3,
         straight: float = 0.0,
+        depth: float = 0.0,
         width: int = 256,
         dropout: float = 0.3,
     ) -> None:
@@ -53,10 +56,11 @@ class FeatureEncoder(Encoder):
             raise SettingsError(f"encoder_options.hidden_share is {hidden_share}; it is at least 0 and below 1")
         self.features = features
         self.hidden_share = hidden_share
+        self.depth = depth
         self.width = width
         self.register_buffer("loadings", torch.zeros(features, components))
         self.layers = nn.Sequential(
-            nn.Linear(components or features, width),
+            nn.Linear((components or features) + bool(depth), width),
             nn.LayerNorm(width),
             nn.GELU(),
             nn.Dropout(dropout),
@@ -85,6 +89,8 @@ class FeatureEncoder(Encoder):
         """Hidden states ``(B, C)``, one a record, of features ``(B, F)``."""
         given = nn.functional.dropout(self._given(inputs), self.hidden_share, self.training)
         seen = given @ self.loadings if self.loadings.shape[1] else given
+        if self.depth:
+            seen = torch.cat([seen, self.depth * inputs["depth"].values.to(seen)], dim=1)
         states = self.layers(seen)
         if self.straight is not None:
             states = states + self.share * self.straight(given)

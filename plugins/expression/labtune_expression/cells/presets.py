@@ -30,7 +30,7 @@ CELL_PRESETS = (
     Preset(
         name="normalised",
         summary="Compact network on normalised expression; a minute on a CPU.",
-        settings=_PROFILES,
+        settings={**_PROFILES, "encoder_options": {"depth": 2.0}},
     ),
     Preset(
         name="ranks",

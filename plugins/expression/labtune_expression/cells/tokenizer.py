@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ DIGITS = 6  # of what is saved
 class GeneTokenizer:
     """Normalised expression of genes around the training mean, on a scale on which they deviate by one on average.
 
+    Beside it stands how many of these genes a cell shows, which normalisation takes out and which goes with its size.
     Counts become ``log(1 + 10,000 x / total)``; other values stay. The genes with the largest variance, their means and
     the scale are learned from training data. A gene that a file does not have counts as average.
 
@@ -46,6 +48,7 @@ class GeneTokenizer:
         self.genes = GeneVocabulary({})
         self.means = np.zeros(0, dtype=np.float32)
         self.scales = np.zeros(0, dtype=np.float32)
+        self.usual = (0.0, 1.0)  # mean and deviation of depths
 
     def fit(self, records: Sequence[Record]) -> None:
         """Choose genes by the variance of normalised values; raises DataError if none varies."""
@@ -56,6 +59,8 @@ class GeneTokenizer:
         self.means = found.means[chosen].astype(np.float32)
         whole = np.full(len(chosen), np.sqrt((deviations**2).mean()))
         self.scales = (1 / (deviations if self.standardise else whole)).astype(np.float32)
+        depths = np.array([self._depth(record) for record in records])
+        self.usual = (float(depths.mean()), float(depths.std()) or 1.0)
 
     def state(self) -> dict[str, Any]:
         """What ``fit`` learned, as JSON types."""
@@ -63,6 +68,7 @@ class GeneTokenizer:
             "genes": vocabulary_state(self.genes),
             "means": np.round(self.means.astype(float), DIGITS).tolist(),
             "scales": self.scales.astype(float).tolist(),
+            "usual": list(self.usual),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -70,16 +76,25 @@ class GeneTokenizer:
         self.genes = GeneVocabulary(state["genes"])
         self.means = np.array(state["means"], dtype=np.float32)
         self.scales = np.array(state["scales"], dtype=np.float32)
+        self.usual = tuple(state["usual"])
 
     def __call__(self, records: Sequence[Record]) -> Batch:
-        """Make one row of features a record: ``{"features": (B, F)}``."""
+        """Make one row of features a record: ``{"features": (B, F), "depth": (B, 1)}``."""
         if not len(self.genes):
             raise RunError("tokenizer 'expression.genes' has not seen training data")
         rows = np.zeros((len(records), self.size), dtype=np.float32)
         for row, record in zip(rows, records, strict=True):
             row[: len(self.genes)] = self._features(record)
-        inputs = {"features": Ragged.one_per_row(torch.from_numpy(rows))}
+        mean, deviation = self.usual
+        depths = torch.tensor([[(self._depth(record) - mean) / deviation] for record in records])  # (B, 1)
+        inputs = {"features": Ragged.one_per_row(torch.from_numpy(rows)), "depth": Ragged.one_per_row(depths)}
         return Batch(records=records, inputs=inputs, targets=self.targets(records))
+
+    def _depth(self, record: Record) -> float:
+        """Logarithm of the share of the model's genes, of those that the file has, that a cell shows."""
+        place_of, missing = self.genes.match(record.input.genes)
+        shown = np.count_nonzero(place_of[record.input.columns] < len(missing))
+        return math.log(max(shown, 1) / np.count_nonzero(~missing))
 
     def _features(self, record: Record) -> NDArray[np.float32]:
         """Of one cell, ``(G,)``."""
