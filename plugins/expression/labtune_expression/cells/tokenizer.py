@@ -76,7 +76,8 @@ class GeneTokenizer:
         self.genes = GeneVocabulary(state["genes"])
         self.means = np.array(state["means"], dtype=np.float32)
         self.scales = np.array(state["scales"], dtype=np.float32)
-        self.usual = tuple(state["usual"])
+        mean, deviation = state["usual"]
+        self.usual = (mean, deviation)
 
     def __call__(self, records: Sequence[Record]) -> Batch:
         """Make one row of features a record: ``{"features": (B, F), "depth": (B, 1)}``."""
