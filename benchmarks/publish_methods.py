@@ -64,7 +64,7 @@ def grid(name: str) -> str:
     best = content["recommendation"]["sentence"] if content["recommendation"] else "nothing is recommended."
     possible = len(METHODS) * len(BITS) - len(content["refused"])
     note = (
-        f"{content['encoder']}, {content['epochs']} epochs, records: {sizes}. Default learning rates. "
+        f"{content['encoder']}, {content['epochs']} epochs, records: {sizes}. Each method at its default rate. "
         f"{len(content['combinations'])} of {possible} combinations measured so far; of these, by validation scores "
         f"and memory: {best} Memory is the peak of the whole process, Python and libraries included. Times were taken "
         f"beside much other work: do not compare them. Refused: {refused}."
