@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from labtune.planning.ledger import LARGE, Ledger, fake_mode, size_of
+from labtune.memory import APART
+from labtune.planning.ledger import LARGE, Ledger, fake_mode, size_of, small_size_of
 
 
 def test_bytes_come_and_go():
@@ -52,6 +53,18 @@ def test_large_tensors_cost_nothing():
         more = huge + torch.ones(LARGE, dtype=torch.bool).sum()
         assert ledger.live >= 2 * 4 * 2**40
     assert more.shape == (2**40,)
+
+
+def test_blocks_that_share_a_heap():
+    """The largest blocks are mapped apart, so only smaller ones leave holes."""
+    with Ledger(fake_mode()) as ledger:
+        small = torch.zeros(1000)
+        second = small + 1
+        large = torch.zeros(APART // 4)
+        assert (ledger.peak, ledger.small) == (APART + 8000, 8000)
+        del second, large
+        assert (ledger.live_small, ledger.peak, ledger.small) == (4000, APART + 8000, 8000)
+    assert small_size_of([small, small[:10], torch.empty(APART // 4)]) == 4000
 
 
 def test_shared_storage_counts_once():

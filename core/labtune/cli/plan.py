@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from labtune.catalog import load_catalog
@@ -22,6 +23,7 @@ NAMES = {
     "gradients": "gradients",
     "optimizer": "optimiser",
     "activations": "activations",
+    "holes": "holes between blocks",
     "data": "tokens",
 }
 DOES_NOT_FIT = 1
@@ -49,6 +51,7 @@ def work(arguments: argparse.Namespace) -> int:
     """Plan and tell."""
     from labtune.planning import plan
 
+    import_module("labtune.pipeline")  # the libraries of a run count as its program
     catalog = load_catalog()
     flags = {**given_settings(arguments), "shard": arguments.shard}
     settings = resolve_settings(catalog, arguments.task, flags, arguments.set)

@@ -18,9 +18,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from labtune.data.batching import epoch_steps, token_batches
 from labtune.device import precision_of
+from labtune.memory import keep_freed_memory
 from labtune.model import Model
 from labtune.parts import Parts
-from labtune.planning.ledger import Ledger, size_of
+from labtune.planning.ledger import Ledger, size_of, small_size_of
 from labtune.protocols import Batch, Loss
 from labtune.ragged import Ragged
 from labtune.settings import Settings
@@ -30,6 +31,10 @@ EVEN = 640  # tokens of a record at which attention costs about as much as the r
 EPOCH_SAMPLE = 2000  # steps of the first epoch that are looked through
 SMALLEST_8BIT = 4096  # numbers: bitsandbytes keeps the moments of smaller tensors in float32
 STATE_BLOCK = 256  # numbers that share a scale in its 8-bit moments
+# Bytes in holes for each byte that a pass keeps in blocks of a common heap. GNU's ``posix_memalign`` asks for 96 bytes
+# more and cuts them off, so a freed block is too small for the next of its size. Found with MiniLM's shape (full, and
+# LoRA in 32 bits), and checked with others by benchmarks/planned_memory.py.
+HOLES = 0.65
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ class Footprint:
         Its running averages.
     activations
         What the largest pass keeps for its backward pass, and works with.
+    holes
+        What the system's allocator leaves unused between blocks of the activations.
     data
         The tokenised records.
     """
@@ -54,12 +61,24 @@ class Footprint:
     gradients: int
     optimizer: int
     activations: int
+    holes: int
     data: int
 
     @property
     def total(self) -> int:
         """All together."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.data
+        return self.fixed + self.activations + self.holes
+
+    @property
+    def fixed(self) -> int:
+        """What is needed whatever passes take."""
+        return self.weights + self.gradients + self.optimizer + self.data
+
+    def with_passes(self, found: np.ndarray) -> Footprint:
+        """Add what :func:`activations` found."""
+        every, small = map(int, found)
+        shared = keep_freed_memory() and not torch.cuda.is_available()  # GNU's allocator, on its heap
+        return replace(self, activations=every, holes=int(HOLES * small) if shared else 0)
 
     def among(self, processes: int, *, shard: bool) -> Footprint:
         """Say what each of several processes needs.
@@ -88,18 +107,27 @@ def measure(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings, mo
     mode
         Of the encoder's tensors.
     """
-    found = before_passes(parts, tokenised, settings)
-    return replace(found, activations=activations(parts, tokenised, settings, mode))
+    return before_passes(parts, tokenised, settings).with_passes(activations(parts, tokenised, settings, mode))
 
 
-def activations(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings, mode: FakeTensorMode) -> int:
-    """Find what passes take at most, gradients aside; see :func:`measure` for the parameters."""
-    model = parts.model
-    predicted = [data for part, data in tokenised.items() if part != "train" or is_frozen(model)]
-    peaks = [_predicting(model, largest_batch(data, settings.batch_tokens), mode, settings) for data in predicted]
+def activations(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings, mode: FakeTensorMode) -> np.ndarray:
+    """Find what passes take at most, gradients aside; see :func:`measure` for the parameters.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(2,)``, bytes: of all blocks, and of those that the allocator takes from a common heap.
+    """
+    model, learning = parts.model, list(parts.model.trainable().values())
     batch, several = largest_pass(tokenised["train"], settings)
-    peaks.append(_learning(model, parts.loss, batch, mode, settings, passes=2 if several else 1))
-    return max(max(peaks) - size_of(model.trainable().values()), 0)
+    tried = [_learning(model, parts.loss, batch, mode, settings, passes=2 if several else 1)]
+    predicted = [data for part, data in tokenised.items() if part != "train" or is_frozen(model)]
+    asked = max((largest_batch(data, settings.batch_tokens) for data in predicted), key=_load_of, default=batch)
+    if _load_of(asked) > _load_of(batch):  # else learning needs more
+        tried.append(_predicting(model, asked, mode, settings))
+    largest = max(tried, key=lambda ledger: ledger.peak)
+    found = np.array([largest.peak - size_of(learning), largest.small - small_size_of(learning)])
+    return found.clip(min=0)
 
 
 def before_passes(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings) -> Footprint:
@@ -110,6 +138,7 @@ def before_passes(parts: Parts, tokenised: Mapping[str, Batch], settings: Settin
         gradients=size_of(learning),
         optimizer=sum(state_size(parameter, settings) for parameter in learning),
         activations=0,
+        holes=0,
         data=sum(_data_size(data) for data in tokenised.values())
         + (_states(model, tokenised) if is_frozen(model) else 0),
     )
@@ -146,8 +175,10 @@ def arithmetic(settings: Settings) -> AbstractContextManager[object]:
     return torch.autocast("cpu", torch.bfloat16, enabled=precision_of(settings.precision) == "bf16")
 
 
-def _learning(model: Model, loss: Loss, batch: Batch, mode: FakeTensorMode, settings: Settings, *, passes: int) -> int:
-    """Most bytes alive, gradients included, in forward and backward passes over a batch."""
+def _learning(
+    model: Model, loss: Loss, batch: Batch, mode: FakeTensorMode, settings: Settings, *, passes: int
+) -> Ledger:
+    """Keep account of bytes alive, gradients included, in forward and backward passes over a batch."""
     with _watched(model, mode) as ledger:
         for _ in range(passes):
             hidden, given = _through_encoder(model, batch, mode, ledger, settings)
@@ -162,18 +193,18 @@ def _learning(model: Model, loss: Loss, batch: Batch, mode: FakeTensorMode, sett
             del hidden, given
         for parameter in model.parameters():
             parameter.grad = None
-    return ledger.peak
+    return ledger
 
 
-def _predicting(model: Model, batch: Batch, mode: FakeTensorMode, settings: Settings) -> int:
-    """Most bytes alive in a forward pass whose results alone are kept."""
+def _predicting(model: Model, batch: Batch, mode: FakeTensorMode, settings: Settings) -> Ledger:
+    """Keep account of bytes alive in a forward pass whose results alone are kept."""
     model.eval()
     with torch.no_grad(), _watched(model, mode) as ledger:
         _, given = _through_encoder(model, batch, mode, ledger, settings)
         with ledger.real(), arithmetic(settings):
             model.head(batch.tokens.with_values(given), batch)
     model.train()
-    return ledger.peak
+    return ledger
 
 
 @contextmanager
@@ -198,6 +229,10 @@ def _through_encoder(
 def _load(lengths: np.ndarray) -> float:
     """Memory of a pass over records of these lengths, in units of a token of a short record."""
     return float((lengths * (1 + lengths / EVEN)).sum())
+
+
+def _load_of(batch: Batch) -> float:
+    return _load(batch.tokens.lengths.numpy())
 
 
 def _zeros_like(tensor: Tensor, mode: FakeTensorMode) -> Tensor:

@@ -18,6 +18,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from labtune.memory import APART
+
 LARGE = 2**17  # elements; what is smaller and made from nothing, such as positions, stays real
 MAKERS = (
     torch.ops.aten.empty.memory_format,
@@ -35,6 +37,8 @@ def fake_mode() -> FakeTensorMode:
 class Ledger(TorchDispatchMode):
     """Within this context, the bytes alive of tensors that operations make, and the most there were.
 
+    ``small`` says how much of ``peak`` was in blocks that an allocator takes from a common heap.
+
     Parameters
     ----------
     mode
@@ -47,8 +51,8 @@ class Ledger(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
         self.mode = mode
         self.fakes = True
-        self.live = 0
-        self.peak = 0
+        self.live = self.live_small = 0
+        self.peak = self.small = 0
         self.sizes: dict[int, int] = {}
         for tensor in known:
             self.ignore(tensor)
@@ -58,7 +62,7 @@ class Ledger(TorchDispatchMode):
         storage = tensor.untyped_storage()
         if id(storage) not in self.sizes:
             self._enter(storage, 0)
-        self.live -= self.sizes[id(storage)]
+        self._leave(id(storage))
         self.sizes[id(storage)] = 0
 
     @contextmanager
@@ -88,18 +92,36 @@ class Ledger(TorchDispatchMode):
         if id(storage) in self.sizes:
             return
         self._enter(storage, storage.nbytes())
-        self.peak = max(self.peak, self.live)
+        if self.live > self.peak:
+            self.peak, self.small = self.live, self.live_small
 
     def _enter(self, storage: Any, size: int) -> None:
         self.sizes[id(storage)] = size
         self.live += size
+        self.live_small += small_part(size)
         weakref.finalize(storage, self._leave, id(storage))
 
     def _leave(self, key: int) -> None:
-        self.live -= self.sizes.pop(key)
+        size = self.sizes.pop(key)
+        self.live -= size
+        self.live_small -= small_part(size)
+
+
+def small_part(size: int) -> int:
+    """Bytes of a block, if it is taken from a common heap."""
+    return size if size < APART else 0
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:
     """Bytes of tensors, fake or real; storage that several share counts once."""
+    return sum(_blocks(tensors))
+
+
+def small_size_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes of tensors in blocks that are taken from a common heap."""
+    return sum(map(small_part, _blocks(tensors)))
+
+
+def _blocks(tensors: Iterable[Tensor]) -> list[int]:
     storages = {id(tensor.untyped_storage()): tensor.untyped_storage() for tensor in tensors}
-    return sum(storage.nbytes() for storage in storages.values())
+    return [storage.nbytes() for storage in storages.values()]

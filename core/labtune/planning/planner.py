@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -26,6 +27,7 @@ from labtune.protocols import Batch
 from labtune.settings import Settings
 
 ROOM = 0.95  # share of the memory that a plan may fill
+FIRST_STEP = 60_000_000  # bytes that libraries load of themselves at the first step and at the first score
 DEEP, TRIED = 6, (2, 4)  # blocks up to which an encoder is tried whole, and how many are tried of a deeper one
 
 
@@ -59,7 +61,7 @@ class Plan:
     footprint
         What it needs beside the program.
     program
-        Bytes of Python, libraries and records, as of this process; 0 where memory is that of an accelerator.
+        Bytes of Python, libraries and records; 0 where memory is that of an accelerator.
     limit
         Bytes that there are, or that were given.
     parameters, trainable
@@ -138,6 +140,11 @@ def plan(
     return planner.plan(settings, timed=timed)
 
 
+def program_size() -> int:
+    """Bytes of Python, libraries and records, as of this process: now, and once it has made a step."""
+    return 0 if torch.cuda.is_available() else psutil.Process().memory_info().rss + FIRST_STEP
+
+
 def available_memory() -> int:
     """Bytes of the accelerator, else of the machine."""
     if torch.cuda.is_available():
@@ -155,10 +162,10 @@ class _Planner:
     processes: int
 
     def plan(self, settings: Settings, *, timed: bool) -> Plan:
-        program = 0 if torch.cuda.is_available() else psutil.Process().memory_info().rss
         parts, mode = self._outline(settings)
         tokenised = {part: parts.tokenizer(records) for part, records in self.splits.records.items()}
         fit_parts(parts, tokenised["train"], outline=True)
+        program = program_size()
         found = Plan(
             settings=settings,
             footprint=self._footprint(parts, tokenised, settings, mode),
@@ -169,7 +176,7 @@ class _Planner:
             duration=self._time(settings, parts, tokenised) if timed else None,
             instead=(),
         )
-        return found if found.fits else replace(found, instead=tuple(self._lighter(settings, tokenised, program)))
+        return found if found.fits else replace(found, instead=tuple(self._lighter(found, tokenised)))
 
     def _outline(self, settings: Settings, blocks: int | None = None) -> tuple[Parts, FakeTensorMode]:
         mode = fake_mode()
@@ -189,14 +196,15 @@ class _Planner:
             weights=count_parameters(encoder),
         )
 
-    def _lighter(self, settings: Settings, tokenised: Mapping[str, Batch], program: int) -> Iterator[Candidate]:
+    def _lighter(self, found: Plan, tokenised: Mapping[str, Batch]) -> Iterator[Candidate]:
         """Find at most two ways that fit: one that learns the same, and one that learns less."""
-        room = ROOM * self.limit - program
-        for choices in (same(settings), lighter(settings)):
+        settings, room = found.settings, ROOM * self.limit - found.program
+        hopeless = found.footprint.fixed > room  # then passes may be as small as they like
+        for choices in (() if hopeless else same(settings), lighter(settings)):
             for changes in choices:
                 needed = self._needed(replace(settings, **changes), tokenised, room)
                 if needed is not None:
-                    yield Candidate(changes, flags(changes), needed + program)
+                    yield Candidate(changes, flags(changes), needed + found.program)
                     break
 
     def _needed(self, settings: Settings, tokenised: Mapping[str, Batch], room: float) -> int | None:
@@ -222,10 +230,10 @@ class _Planner:
         else:
             few, more = (self._activations_at(depth, tokenised, settings) for depth in TRIED)
             needed = few + (blocks - TRIED[0]) * (more - few) // (TRIED[1] - TRIED[0])
-        found = replace(before_passes(parts, tokenised, settings), activations=needed)
+        found = before_passes(parts, tokenised, settings).with_passes(needed)
         return found.among(self.processes, shard=settings.shard)
 
-    def _activations_at(self, depth: int, tokenised: Mapping[str, Batch], settings: Settings) -> int:
+    def _activations_at(self, depth: int, tokenised: Mapping[str, Batch], settings: Settings) -> np.ndarray:
         parts, mode = self._outline(settings, depth)
         fit_parts(parts, tokenised["train"], outline=True)
         return activations(parts, tokenised, settings, mode)

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from labtune.data.batching import epoch_steps
+from labtune.device import give_back_memory
 from labtune.encoder.rows import row_gradients
 from labtune.errors import TrainingError
 from labtune.inference import predict
@@ -178,6 +179,7 @@ def _restore(training: Training, optimizer: torch.optim.Optimizer) -> Progress |
 
 
 def _restore_best(training: Training) -> None:
+    give_back_memory()  # of the last step: what is read takes memory of its own
     content = read_folder(training.checkpoints / BEST)
     if content is None:
         raise TrainingError(f"{training.checkpoints / BEST} is damaged; train again")
