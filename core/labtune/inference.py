@@ -46,15 +46,29 @@ def predict(
     list of Prediction
         One a record, in order.
     """
-    head = _bare(model).head
     share = shares(range(len(data)), data.tokens.lengths.numpy(), count())[rank()]
-    found: dict[int, Prediction] = {}
-    with torch.inference_mode():
-        for rows, batch, output in outputs(model, data, share, batch_tokens=batch_tokens, device=device):
-            adjusted = output if adjust is None else adjust(head, output)
-            found.update(zip(rows, head.decode(adjusted, batch), strict=True))
+    found = predict_rows(model, data, share, batch_tokens=batch_tokens, device=device, adjust=adjust)
     everything = gathered(found)
     return [everything[row] for row in range(len(data))]
+
+
+def predict_rows(
+    model: torch.nn.Module,
+    data: Batch,
+    rows: Sequence[int],
+    *,
+    batch_tokens: int,
+    device: torch.device | str = "cpu",
+    adjust: Adjust | None = None,
+) -> dict[int, Prediction]:
+    """Predict some rows of a data set in this process alone, by row; see :func:`predict` for the parameters."""
+    head = _bare(model).head
+    found: dict[int, Prediction] = {}
+    with torch.inference_mode():
+        for chosen, batch, output in outputs(model, data, rows, batch_tokens=batch_tokens, device=device):
+            adjusted = output if adjust is None else adjust(head, output)
+            found.update(zip(chosen, head.decode(adjusted, batch), strict=True))
+    return found
 
 
 def outputs(

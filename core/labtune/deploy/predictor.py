@@ -19,10 +19,10 @@ from labtune.errors import DataError, RunError
 from labtune.evaluation.confidence import Confidence
 from labtune.evaluation.scoring import score
 from labtune.folder import RunFolder
-from labtune.inference import predict
+from labtune.inference import predict_rows
 from labtune.parts import Parts, load_parts
 from labtune.predictions import prediction_json
-from labtune.processes import rank, start, told_of_losses
+from labtune.processes import count, gathered, rank, start, told_of_losses
 from labtune.settings import Layer, Settings, read_setting
 from labtune.specs import Prediction, Record
 
@@ -77,17 +77,27 @@ class Predictor:
         return list(self.stream(_as_records(inputs)))
 
     def stream(self, records: Iterable[Record]) -> Iterator[Prediction]:
-        """Predict records as they come, in order, a chunk at a time."""
+        """Predict records as they come, in order, a chunk at a time; processes tokenise and predict a share each."""
         for chunk in chunks(records):
-            data = self.parts.tokenizer([replace(record, target=None) for record in chunk])
-            predictions = predict(
-                self.parts.model,
-                data,
-                batch_tokens=self.settings.batch_tokens,
-                device=self.device,
-                adjust=self.confidence.calibration,
-            )
+            share = range(rank(), len(chunk), count())
+            mine = self._predict_alone([replace(chunk[row], target=None) for row in share])
+            everything = gathered(dict(zip(share, mine, strict=True)))
+            predictions = [everything[row] for row in range(len(chunk))]
             yield from self.confidence.mark(predictions, self.parts.labels, self.settings.coverage)
+
+    def _predict_alone(self, records: Sequence[Record]) -> list[Prediction]:
+        if not records:  # there are fewer than processes
+            return []
+        data = self.parts.tokenizer(records)
+        found = predict_rows(
+            self.parts.model,
+            data,
+            range(len(data)),
+            batch_tokens=self.settings.batch_tokens,
+            device=self.device,
+            adjust=self.confidence.calibration,
+        )
+        return [found[row] for row in range(len(data))]
 
 
 def load(run: str | Path, *, catalog: Catalog | None = None) -> Predictor:
@@ -150,9 +160,9 @@ def predict_file(
                 write(predictions, Path(file), partial)
             if not predictions.count:
                 raise DataError(f"{file}: no record found; give a file with at least one")
-    count = predictions.count
-    seconds = time.perf_counter() - began
-    return {"out": str(target), "records": count, "seconds": seconds, "records_per_second": count / max(seconds, 1e-9)}
+    records_done, seconds = predictions.count, time.perf_counter() - began
+    rate = records_done / max(seconds, 1e-9)
+    return {"out": str(target), "records": records_done, "seconds": seconds, "records_per_second": rate}
 
 
 def evaluate_file(run: str | Path, file: str | Path) -> dict[str, Any]:
