@@ -21,14 +21,14 @@ SECTIONS = [
 ]
 
 
-def make_run(folder, value=0.8, seed=0, task="demo", rate=0.1):
+def make_run(folder, value=0.8, seed=0, task="demo", rate=0.1, split="s1"):
     folder.mkdir()
     (folder / "run.toml").write_text(f'task = "{task}"\nseed = {seed}\nlearning_rate = {rate}\n[loss]\ngamma = 2\n')
     data = {part: {"records": 50, "sha256": "ab" * 32} for part in ("train", "test")}
     scores = {"macro_f1": {"value": value, "low": value - 0.1, "high": value + 0.1}}
     metrics = {"task": task, "encoder": "tiny", "method": "full", "bits": 32, "seed": seed, "monitor": "macro_f1"}
     metrics |= {"test": scores, "baseline": {"macro_f1": {"value": 0.4, "low": 0.3, "high": 0.5}}, "data": data}
-    metrics |= {"baseline_name": "Always the most frequent class", "warnings": ["look | here"], "split": "s1"}
+    metrics |= {"baseline_name": "Always the most frequent class", "warnings": ["look | here"], "split": split}
     (folder / "metrics.json").write_text(json.dumps(metrics))
     (folder / "sections.json").write_text(json.dumps([to_json(section) for section in SECTIONS]))
     return folder
@@ -89,10 +89,13 @@ def test_how_runs_stand(tmp_path):
 
     seeds = Together.of(read(0.7, 0.8, 0.9)).verdict
     assert seeds.headline == "Macro F1 0.800 on average over 3 seeds"
-    assert "from 0.700 to 0.900, with a standard deviation of 0.100" in seeds.explanation
+    assert "but the seed: from 0.700 to 0.900, with a standard deviation of 0.100" in seeds.explanation
+    drawn = [read_run(tmp_path / "r0.70"), read_run(make_run(tmp_path / "drawn", 0.8, 1, split="s2"))]
+    assert "but the seed, which also drew the split: from 0.700 to 0.800" in Together.of(drawn).verdict.explanation
     other = read_run(make_run(tmp_path / "fast", 0.65, rate=0.5))
     near = Together.of([read_run(tmp_path / "r0.70"), other]).verdict
     assert near.headline == "r0.70 has the best macro F1"
+    assert near.explanation.startswith("Macro F1 is 0.700 for r0.70")
     assert "may be chance" in near.explanation  # the intervals are a tenth to either side
     far = Together.of([read_run(tmp_path / "r0.92"), other]).verdict
     assert far.explanation.endswith("0.650 for fast, the next. Their 95% intervals lie apart.")

@@ -139,7 +139,7 @@ def _group(records: Sequence[Record], argument: str, fractions: Sequence[float],
     for record in records:
         if record.group is None:
             raise DataError(
-                f"{record.source}: record {record.id!r} has no group; name its column in the reader options"
+                f"{record.source}: record {record.id!r} has no group; name its column with --set reader.group=COLUMN"
             )
     return _random(records, argument, fractions, seed)
 

@@ -89,7 +89,7 @@ def _check(first: Path, second: Path, one: Judged, other: Judged) -> None:
         shared = len(truths[0].keys() & truths[1].keys())
         raise RunError(
             f"{first} and {second} were judged on different records ({shared} of {len(truths[0])} and "
-            f"{len(truths[1])} are shared): evaluate both on one file, or run with the same --test file or split"
+            f"{len(truths[1])} are shared): run one again with the same --test file, or with --split ids:RUN/split.json"
         )
     hashes = [some.metrics["data"][some.part]["sha256"] for some in (one, other)]
     if hashes[0] != hashes[1]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labtune.evaluation.report.content import RunContent, Score
-from labtune.evaluation.report.words import label, score
+from labtune.evaluation.report.words import capital, label, score
 from labtune.settings import FACTS
 
 IDLE = ("seed",)  # settings by which repetitions differ
@@ -61,17 +61,19 @@ def standing(runs: Sequence[RunContent], names: Sequence[str]) -> Standing:
     if len(known) < 2:
         return Standing("Nothing to compare", f"Fewer than two of these runs have a {label(monitor)}.")
     if len(repetitions(runs)) == 1:
-        return _repeated(label(monitor), [found.value or 0.0 for found, _ in known])
+        drawn = len({run.metrics.get("split") for run in runs}) > 1
+        return _repeated(label(monitor), [found.value or 0.0 for found, _ in known], drawn=drawn)
     ranked = sorted(known, key=lambda pair: pair[0].value or 0.0, reverse=not smaller)
     return _ahead(label(monitor), ranked[0], ranked[1], smaller=smaller)
 
 
-def _repeated(name: str, values: Sequence[float]) -> Standing:
+def _repeated(name: str, values: Sequence[float], *, drawn: bool) -> Standing:
     mean, spread = statistics.fmean(values), statistics.stdev(values)
     return Standing(
-        f"{name[:1].upper()}{name[1:]} {score(mean)} on average over {len(values)} seeds",
-        f"The runs differ in nothing but the seed: from {score(min(values))} to {score(max(values))}, with a standard "
-        f"deviation of {score(spread)}. A gain of that size by another setting may be luck.",
+        f"{capital(name)} {score(mean)} on average over {len(values)} seeds",
+        f"The runs differ in nothing but the seed{', which also drew the split' if drawn else ''}: from "
+        f"{score(min(values))} to {score(max(values))}, with a standard deviation of {score(spread)}. A gain of that "
+        "size by another setting may be luck.",
     )
 
 
@@ -86,5 +88,6 @@ def _ahead(name: str, best: tuple[Score, str], next_: tuple[Score, str], *, smal
     )
     return Standing(
         f"{best[1]} has the best {name}" if ahead.value != behind.value else f"{best[1]} and {next_[1]} are level",
-        f"{name} is {score(ahead.value)} for {best[1]} and {score(behind.value)} for {next_[1]}, the next. {sure}",
+        f"{capital(name)} is {score(ahead.value)} for {best[1]} and {score(behind.value)} for {next_[1]}, the next. "
+        f"{sure}",
     )

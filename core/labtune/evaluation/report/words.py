@@ -22,7 +22,11 @@ def label(name: str) -> str:
 
 def title(name: str) -> str:
     """Turn a key into words with a capital: ``peak_memory_mb`` is "Peak memory (MB)"."""
-    words = label(name)
+    return capital(label(name))
+
+
+def capital(words: str) -> str:
+    """Begin with a capital, and leave the rest as it is."""
     return words[:1].upper() + words[1:]
 
 
