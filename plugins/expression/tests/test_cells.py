@@ -1,10 +1,12 @@
 """Cells: what a matrix is, what is refused, and features worked by hand."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import f_oneway
 from sklearn.decomposition import PCA
 
 from labtune.catalog import load_catalog
@@ -176,6 +178,27 @@ def test_depth_goes_to_the_layers_with_its_factor():
     seen = torch.tensor([[0, 0, 0, 2.0], [0, 0, 0, -4.0]])  # components that nobody fitted are zero
     assert torch.equal(encoder(inputs).values, encoder.layers(seen))
     assert FeatureEncoder(features=5, components=3).layers[0].in_features == 3
+
+
+def test_genes_are_weighed_by_how_they_separate_classes():
+    values = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    values[:5, 1] += 3
+    values[:5, 2] = 1  # the same in all of a class, and another in the other: as clear as can be
+    values[5:, 2] = 2
+    labels = ["a"] * 5 + ["b"] * 4
+    records = [
+        replace(record, target=label) for record, label in zip(cells(values, "wxyz", "scaled"), labels, strict=True)
+    ]
+    plain, weighed = (GeneTokenizer(None, LABELS, genes=4, standardise=True, separation=power) for power in (0, 0.5))
+    for tokenizer in (plain, weighed):
+        tokenizer.fit(records)
+    found = weighed.scales / plain.scales
+    expected = np.sqrt([f_oneway(values[:5, gene], values[5:, gene]).statistic for gene in (0, 1, 3)])
+    np.testing.assert_allclose(found[[0, 1, 3]] / found[1], expected / expected[1], rtol=1e-4)
+    assert found.argmax() == 2
+    assert (found**2).mean() == pytest.approx(1, rel=1e-5)
+    with pytest.raises(SettingsError, match=r"separation is for classes"):
+        GeneTokenizer(None, Labels(kind="values", names=("v",)), separation=1.0)
 
 
 def features_of(matrix):

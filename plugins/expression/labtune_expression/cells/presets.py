@@ -52,7 +52,7 @@ SAMPLE_PRESETS = (
             "batch_size": 16,
             "dropout": 0.5,
             "weight_decay": 0.2,
-            "tokenizer": {"genes": 2000, "standardise": True},
+            "tokenizer": {"genes": 2000, "standardise": True, "separation": 1.0},
             "encoder_options": {
                 "features": 2000,
                 "components": 20,

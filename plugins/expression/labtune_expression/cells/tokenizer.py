@@ -18,6 +18,7 @@ from labtune.specs import Labels, Record
 from labtune_expression.cells.vocabulary import GeneVocabulary, moments, vocabulary_state
 
 DIGITS = 6  # of what is saved
+CLEAREST = 1e4  # F of a gene above which more makes no difference
 
 
 class GeneTokenizer:
@@ -37,13 +38,27 @@ class GeneTokenizer:
         F, size of the vocabulary; features are zero where the training data have fewer genes.
     standardise
         Bring each gene to deviation one on its own, for values of unlike scale such as probes.
+    separation
+        Weigh genes by how well they tell the training classes apart, the F of an analysis of variance, to this power: 1
+        lets a network find the few that matter among thousands in tens of samples; 0 weighs all alike.
     """
 
-    def __init__(self, vocabulary: Any, labels: Labels, *, genes: int = 3000, standardise: bool = False) -> None:
+    def __init__(
+        self,
+        vocabulary: Any,
+        labels: Labels,
+        *,
+        genes: int = 3000,
+        standardise: bool = False,
+        separation: float = 0.0,
+    ) -> None:
         if genes < 1:
             raise SettingsError("tokenizer.genes starts at 1")
+        if separation and labels.kind != "classes":
+            raise SettingsError("tokenizer.separation is for classes; set it to 0")
         self.size = genes
         self.standardise = standardise
+        self.separation = separation
         self.targets = TargetEncoder(labels)
         self.genes = GeneVocabulary({})
         self.means = np.zeros(0, dtype=np.float32)
@@ -59,6 +74,8 @@ class GeneTokenizer:
         self.means = found.means[chosen].astype(np.float32)
         whole = np.full(len(chosen), np.sqrt((deviations**2).mean()))
         self.scales = (1 / (deviations if self.standardise else whole)).astype(np.float32)
+        if self.separation:
+            self.scales *= self._weights(records)
         depths = np.array([self._depth(record) for record in records])
         self.usual = (float(depths.mean()), float(depths.std()) or 1.0)
 
@@ -90,6 +107,17 @@ class GeneTokenizer:
         depths = torch.tensor([[(self._depth(record) - mean) / deviation] for record in records])  # (B, 1)
         inputs = {"features": Ragged.one_per_row(torch.from_numpy(rows)), "depth": Ragged.one_per_row(depths)}
         return Batch(records=records, inputs=inputs, targets=self.targets(records))
+
+    def _weights(self, records: Sequence[Record]) -> NDArray[np.float32]:
+        """Of genes by the separation of classes, ``(G,)``, with a mean square of one."""
+        from sklearn.feature_selection import f_classif
+
+        rows = np.stack([self._features(record) for record in records])  # (B, G)
+        with np.errstate(divide="ignore", invalid="ignore"):  # of genes that do not vary within classes
+            found, _ = f_classif(rows, [record.target for record in records])
+        weights = np.nan_to_num(found, nan=0.0, posinf=CLEAREST).clip(0, CLEAREST) ** self.separation
+        size = np.sqrt((weights**2).mean())
+        return (weights / size if size else np.ones_like(weights)).astype(np.float32)
 
     def _depth(self, record: Record) -> float:
         """Logarithm of the share of the model's genes, of those that the file has, that a cell shows."""
