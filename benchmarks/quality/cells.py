@@ -3,8 +3,8 @@
 Settings were chosen on validation data (``--tune``, which scores validation data only, with seeds of its own); the test
 data are scored once for each seed, which also chooses the split. Bulk samples are cross-validated, 10 times 5 folds.
 
-    python benchmarks/quality/cells.py bladder pbmc68k pbmc_scvi celseq2 --seeds 21 22 23
-    python benchmarks/quality/cells.py golub alon singh
+    python benchmarks/quality/cells.py bladder pbmc68k --seeds 41 42 43
+    python benchmarks/quality/cells.py golub alon singh --seeds 12 --split cv:5x4
     python benchmarks/quality/cells.py bladder --seeds 0 --tune preset=ranks epochs=10
 """
 
@@ -28,7 +28,7 @@ from labtune.pipeline import run_settings
 from labtune.settings import Settings, resolve_settings
 
 CELLS, SAMPLES = "expression.cell_type", "expression.sample_class"
-COMMAND = "python benchmarks/quality/cells.py CASE --seeds 21 22 23"
+COMMAND = "python benchmarks/quality/cells.py CASE --seeds SEED"
 SCORES = ("accuracy", "macro_f1", "balanced_accuracy")
 MIXOLOGY = "bio/sc_mixology/sc_celseq2"
 PLATES = {"reader": {"target": "cell_line"}}
