@@ -2,12 +2,13 @@
 
 Times do not depend on what is learned, so a few epochs are timed and the preset's number is told beside.
 
-    python benchmarks/speed/sequences.py --train 10000 --epochs 2 --predict 100000
+    OMP_NUM_THREADS=2 python benchmarks/speed/sequences.py --train 10000 --epochs 1 --predict 20000
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -17,12 +18,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import common
 import numpy as np
+import torch
 
 import labtune
 from labtune.catalog import load_catalog
 from labtune.deploy.predictor import predict_file
 
 TASK = "expression.promoter"
+NAME = "speed-sequences"
 LETTERS = 80
 
 
@@ -35,8 +38,11 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), arguments)
+    path = common.RESULTS / f"{NAME}.json"
+    earlier = json.loads(path.read_text())["by_threads"] if path.exists() else {}
+    by_threads = {**earlier, str(torch.get_num_threads()): found}
     command = f"python benchmarks/speed/sequences.py --train {arguments.train} --epochs {arguments.epochs}"
-    print("written:", common.write("speed-sequences", {"command": command, **found}))
+    print("written:", common.write(NAME, {"command": command, "by_threads": dict(sorted(by_threads.items()))}))
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
