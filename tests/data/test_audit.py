@@ -52,6 +52,16 @@ def test_duplicates_by_side():
     assert (found["duplicates_within"].count, found["duplicates_within"].ids) == (1, ("r100",))
 
 
+def test_of_repetitions_on_both_sides_those_of_their_own_side_are_named():
+    parts = clean()
+    for part, rows in (("train", (3, 8, 20)), ("test", (1,))):
+        for row in rows:
+            parts[part][row] = replace(parts[part][row], input="said again", target=parts["train"][3].target)
+    found = kinds(parts)
+    assert found["duplicates_across"].ids == (parts["test"][1].id,)
+    assert (found["duplicates_within"].count, found["duplicates_within"].ids) == (2, ("r8", "r20"))
+
+
 def changed(text, rng, characters):
     for place in rng.sample(range(len(text)), characters):
         text = text[:place] + rng.choice(LETTERS) + text[place + 1 :]

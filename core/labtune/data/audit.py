@@ -178,16 +178,16 @@ def duplicate_inputs(data: Audited) -> Iterator[Finding]:
             "Remove them from one part; scores on them measure memory.",
             data.told(leaked),
         )
-    within = [rows for rows in groups if len(rows) > len({data.part_of[row] for row in rows})]
-    if within:
-        count = sum(len(rows) - len({data.part_of[row] for row in rows}) for rows in within)
+    firsts = {(number, data.part_of[row]): row for number, rows in enumerate(groups) for row in reversed(rows)}
+    repeated = sorted({row for rows in groups for row in rows} - set(firsts.values()))
+    if repeated:
         yield Finding(
             "duplicates_within",
             "note",
-            count,
-            f"records that repeat the input of a record in the same part: {count:,}",
+            len(repeated),
+            f"records that repeat the input of a record in the same part: {len(repeated):,}",
             "Remove repetitions unless they stand for real frequencies.",
-            data.told(rows[-1] for rows in within),
+            data.told(repeated),
         )
     contrary = [rows for rows in groups if len({fingerprint(data.records[row].target) for row in rows}) > 1]
     if contrary:
