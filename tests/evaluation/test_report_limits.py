@@ -59,7 +59,9 @@ def test_confidence_that_rests_on_little_or_does_not_hold():
         conformal={"target": 0.9, "realised": realised, "calibrated_on": 500, "meaning": "it holds"}
     )
     enough = {"target": 0.8, "realised": realised, "calibrated_on": 99, "meaning": "it holds"}
-    assert "99 validation records" in told(conformal=enough)
+    assert "rests on 99 records of validation data" in told(conformal=enough)
+    documents = {"valid": {"records": 900, "groups": 99}}
+    assert "rests on 99 groups of validation data" in told(conformal=enough, data=documents)
     assert "199 decisions" in told(calibration={"decisions": 199})
 
 

@@ -80,7 +80,7 @@ def coverage_sections(found: Mapping[str, Any]) -> list[Section]:
         ["95% interval of it", f"{low:.3f} to {high:.3f}"],
         ["answered without abstaining", found["answered"]],
         *([name.replace("_", " "), found[name]] for name in ("mean_set_size", "width") if _is_number(found.get(name))),
-        ["validation records calibrated on", found["calibrated_on"]],
+        ["validation records, or groups, calibrated on", found["calibrated_on"]],
     ]
     note = f"Coverage: how often {found['meaning']}. It holds on average over records like the validation records."
     return [Table("Coverage", ("", "value"), rows, note)]

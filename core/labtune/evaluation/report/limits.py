@@ -90,8 +90,9 @@ def _confidence(run: RunContent) -> Iterator[str]:
             f"(95% interval {score(reached['low'])} to {score(reached['high'])})."
         )
     elif coverage and coverage["calibrated_on"] < BEHIND_COVERAGE:
-        behind = count(coverage["calibrated_on"], "validation record")
-        yield f"A coverage of {coverage['target']:g} to the last percent: it rests on {behind}."
+        grouped = run.metrics["data"].get("valid", {}).get("groups", 0)
+        behind = count(coverage["calibrated_on"], "group" if grouped else "record")
+        yield f"A coverage of {coverage['target']:g} to the last percent: it rests on {behind} of validation data."
     if decided is not None and decided < DECISIONS:
         yield f"A calibration error to the second digit: it rests on {count(decided, 'decision')}."
 
