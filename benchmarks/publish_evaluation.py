@@ -65,6 +65,10 @@ def cost() -> str:
 
 
 CLOCKS = ("wall", "processor")
+SHORT = (
+    ", which in short texts is more than the check calls near. Lengths are told of only far outside what is usual, so "
+    "that a hundred times a short text may pass."
+)
 
 
 def audit(name: str, what: str) -> str:
@@ -79,8 +83,7 @@ def audit(name: str, what: str) -> str:
     took = f"{seconds['processor']:.0f} processor seconds ({count(threads, 'thread')}; {clock})"
     note = (
         f"{what}: {content['records']:,} records with the planted ones, audited in {took}. Near duplicates differ "
-        "in one or two characters of a hundred, which in short texts is more than the check calls near. Lengths "
-        "are told of only far outside what is usual, so that a hundred times a short text may pass."
+        f"in one or two characters of a hundred{SHORT if name == 'text' else '.'}"
     )
     return section(f"Audit: {name.replace('-built-in', ', without MMseqs2')}", content["command"], note, rows)
 
