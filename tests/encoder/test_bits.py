@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import EsmConfig, EsmModel
 
 from labtune.catalog import load_catalog
 from labtune.encoder.base import Encoder
 from labtune.encoder.bits import Linear4, Linear8, Linear16, StoredLinear, count_parameters, restore, store
 from labtune.encoder.loading import load_encoder
+from labtune.encoder.tiny import byte_tokenizer
 from labtune.errors import SettingsError
 from labtune.ragged import Ragged
 from labtune.settings import resolve_settings
@@ -181,3 +183,19 @@ def test_few_bits_are_refused_where_they_must_learn(method: str, bits: int, tuni
 def test_few_bits_go_with_frozen_weights(method: str, bits: int, tuning: list[str]) -> None:
     settings = resolve_settings(load_catalog(), "demo.words", {"method": method, "bits": bits}, tuning)
     assert (settings.method, settings.bits) == (method, bits)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+@pytest.mark.parametrize("bits", [16, 4])
+def test_the_file_of_the_weights_is_let_go(bits: int, tmp_path: Path) -> None:
+    """Rotary frequencies come from the file too; one tensor of it would keep all of it in memory."""
+    tokenizer = byte_tokenizer()
+    shape = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    config = EsmConfig(vocab_size=len(tokenizer), pad_token_id=0, position_embedding_type="rotary", **shape)
+    EsmModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    encoder = load_encoder(str(tmp_path), load_catalog())
+    encoder.requires_grad_(False)
+    assert str(tmp_path) in Path("/proc/self/maps").read_text()
+    store(encoder, bits)
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()

@@ -239,6 +239,10 @@ def _leave_file(encoder: Encoder) -> None:
         for name, parameter in module.named_parameters(recurse=False):
             if name not in packed:
                 parameter.data = parameter.data.clone()
+        # Rotary frequencies are a buffer and an attribute, both views of what was read.
+        for name, value in [*module.named_buffers(recurse=False), *vars(module).items()]:
+            if isinstance(value, Tensor):
+                setattr(module, name, value.clone())
 
 
 class _Product(torch.autograd.Function):
