@@ -36,7 +36,7 @@ def planned_memory() -> str:
     note = (
         "`labtune plan` beside the peak of a training (a few steps of 1,024 tokens on CPU; random weights): what the "
         "training adds to Python, its libraries and the records, and the whole process. The share that GNU's allocator "
-        "loses in holes was found with MiniLM's full training and its LoRA in 32 bits. "
+        "loses in holes was found with MiniLM's full training and its LoRA in 32 and 4 bits. "
         f"Without the program {near[0]}; the whole process {near[1]}."
     )
     return section("Planned and measured memory", content["command"], note, rows)

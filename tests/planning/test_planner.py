@@ -145,9 +145,10 @@ def test_time_is_measured(capsys):
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc" or torch.cuda.is_available(), reason="GNU's allocator")
 def test_holes_are_counted_of_small_blocks():
     before = Footprint(weights=100, gradients=80, optimizer=160, activations=0, holes=0, data=2)
-    found = before.with_passes(np.array([500, 200]))
+    found = before.with_passes(np.array([500, 200]), 32)
     assert (found.activations, found.holes) == (500, 130)
     assert found.total == before.total + 630
+    assert before.with_passes(np.array([500, 200]), 4).holes == 180
 
 
 def test_several_processes():

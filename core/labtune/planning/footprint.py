@@ -32,9 +32,9 @@ EPOCH_SAMPLE = 2000  # steps of the first epoch that are looked through
 SMALLEST_8BIT = 4096  # numbers: bitsandbytes keeps the moments of smaller tensors in float32
 STATE_BLOCK = 256  # numbers that share a scale in its 8-bit moments
 # Bytes in holes for each byte that a pass keeps in blocks of a common heap. GNU's ``posix_memalign`` asks for 96 bytes
-# more and cuts them off, so a freed block is too small for the next of its size. Found with MiniLM's shape (full, and
-# LoRA in 32 bits), and checked with others by benchmarks/planned_memory.py.
-HOLES = 0.65
+# more and cuts them off, so a freed block is too small for the next of its size; weights that are unpacked for every
+# product leave more. Found with MiniLM's shape, and checked with others by benchmarks/planned_memory.py.
+HOLES, HOLES_UNPACKING = 0.65, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,12 @@ class Footprint:
         """What is needed whatever passes take."""
         return self.weights + self.gradients + self.optimizer + self.data
 
-    def with_passes(self, found: np.ndarray) -> Footprint:
-        """Add what :func:`activations` found."""
+    def with_passes(self, found: np.ndarray, bits: int) -> Footprint:
+        """Add what :func:`activations` found, with weights stored in so many bits."""
         every, small = map(int, found)
         shared = keep_freed_memory() and not torch.cuda.is_available()  # GNU's allocator, on its heap
-        return replace(self, activations=every, holes=int(HOLES * small) if shared else 0)
+        share = HOLES_UNPACKING if bits < 16 else HOLES
+        return replace(self, activations=every, holes=int(share * small) if shared else 0)
 
     def among(self, processes: int, *, shard: bool) -> Footprint:
         """Say what each of several processes needs.
@@ -107,7 +108,8 @@ def measure(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings, mo
     mode
         Of the encoder's tensors.
     """
-    return before_passes(parts, tokenised, settings).with_passes(activations(parts, tokenised, settings, mode))
+    needed = activations(parts, tokenised, settings, mode)
+    return before_passes(parts, tokenised, settings).with_passes(needed, settings.bits)
 
 
 def activations(parts: Parts, tokenised: Mapping[str, Batch], settings: Settings, mode: FakeTensorMode) -> np.ndarray:

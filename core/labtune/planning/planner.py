@@ -230,7 +230,7 @@ class _Planner:
         else:
             few, more = (self._activations_at(depth, tokenised, settings) for depth in TRIED)
             needed = few + (blocks - TRIED[0]) * (more - few) // (TRIED[1] - TRIED[0])
-        found = before_passes(parts, tokenised, settings).with_passes(needed)
+        found = before_passes(parts, tokenised, settings).with_passes(needed, settings.bits)
         return found.among(self.processes, shard=settings.shard)
 
     def _activations_at(self, depth: int, tokenised: Mapping[str, Batch], settings: Settings) -> np.ndarray:
