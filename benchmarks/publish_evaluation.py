@@ -128,7 +128,9 @@ def phrasebank() -> str:
         rows.append([level, *(f"{run[f'{name}_{level}']['mean']:.3f}" for name in names)])
     note = (
         f"PhraseBank (50 % agreement), a head on frozen MiniLM, {run['held_out']:,} held-out sentences dealt "
-        f"{content['deals']} times to calibration and test; means over the deals, first seed."
+        f"{content['deals']} times to calibration and test; means over the deals, first seed. The temperature, "
+        f"{run['temperature']['mean']:.2f}, took the expected calibration error from {run['ece_before']['mean']:.3f} to "
+        f"{run['ece_after']['mean']:.3f}."
     )
     return section("Realised coverage: sentiment", content["command"], note, rows)
 
