@@ -129,8 +129,8 @@ def phrasebank() -> str:
     note = (
         f"PhraseBank (50 % agreement), a head on frozen MiniLM, {run['held_out']:,} held-out sentences dealt "
         f"{content['deals']} times to calibration and test; means over the deals, first seed. The temperature, "
-        f"{run['temperature']['mean']:.2f}, took the expected calibration error from {run['ece_before']['mean']:.3f} to "
-        f"{run['ece_after']['mean']:.3f}."
+        f"{run['temperature']['mean']:.2f}, took the expected calibration error from {run['ece_before']['mean']:.3f} "
+        f"to {run['ece_after']['mean']:.3f}."
     )
     return section("Realised coverage: sentiment", content["command"], note, rows)
 
