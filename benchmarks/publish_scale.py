@@ -48,7 +48,7 @@ def planned_time() -> str:
     rows = [["encoder", "method", "bits", "planned, s", "measured, s", "off by"]]
     for cell in content["cells"]:
         planned, measured = cell["planned"], cell["measured"]
-        figures = [f"{planned:.1f}", f"{measured:.1f}", f"{planned / measured - 1:+.0%}"]
+        figures = [f"{planned:.3g}", f"{measured:.3g}", f"{planned / measured - 1:+.0%}"]
         rows.append([cell["shape"], cell["method"], str(cell["bits"]), *figures])
     near = closeness([(cell["planned"], cell["measured"]) for cell in content["cells"]])
     note = (
