@@ -79,7 +79,8 @@ def audit(name: str, what: str) -> str:
         figures = [found["planted"], found["found"], found["false_alarms"], found["in_the_data"]]
         rows.append([KINDS[kind], *(f"{figure:,}" for figure in figures)])
     seconds, threads = content["seconds"], content["facts"]["hardware"]["threads"]
-    clock = f"{seconds['wall']:.0f} s by the clock" + (", beside other work" if threads == 1 else "")
+    waited = seconds["wall"] * threads > 2 * seconds["processor"]
+    clock = f"{seconds['wall']:.0f} s by the clock" + (", beside other work" if waited else "")
     took = f"{seconds['processor']:.0f} processor seconds ({count(threads, 'thread')}; {clock})"
     note = (
         f"{what}: {content['records']:,} records with the planted ones, audited in {took}. Near duplicates differ "

@@ -131,7 +131,7 @@ def plant(parts: Parts, rng: random.Random, alphabet: str) -> tuple[Parts, dict[
     def take() -> Iterator[Record]:
         return (next(sources) for _ in range(PLANTS))
 
-    alone = {"group": None}
+    alone, glue = {"group": None}, " " if alphabet == LETTERS else ""
     add("duplicates_across", test, (replace(record, **alone) for record in take()))
     add("duplicates_within", train, (replace(record, **alone) for record in take()))
     add("near_duplicates_across", test, (replace(r, input=changed(r.input, rng, alphabet), **alone) for r in take()))
@@ -144,7 +144,7 @@ def plant(parts: Parts, rng: random.Random, alphabet: str) -> tuple[Parts, dict[
     add(
         "unusual_lengths",
         train,
-        (replace(r, input=" ".join([shuffled(r.input, rng) for _ in range(100)])) for r in take()),
+        (replace(r, input=glue.join([shuffled(r.input, rng) for _ in range(100)])) for r in take()),
     )
     add("empty_inputs", train, (Record(str(row), "  ", f"class {row % 5}") for row in range(PLANTS)))
     groups = rng.sample(sorted({record.group for record in train if record.group}), PLANTS)
