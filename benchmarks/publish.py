@@ -55,7 +55,8 @@ PROTEIN_NOTE = (
     "two-vs-rest; avGFP has 5,000 training variants; meltome and contacts are split at 30 % identity; DeepLoc trains "
     "on the 2,768 test proteins, the training file not being at hand, and is tested on the validation file without "
     "the 23 proteins in two places. The baselines learn from the training part alone, without validation records. "
-    "Times were taken beside other work."
+    "Times were taken beside other work. The aims were a Q3 of 0.73, and contacts three times as precise as the best "
+    "model that learns nothing: what the table shows below these is missed."
 )
 SCORES = {"entity_f1": "entity F1", "accuracy": "accuracy", "macro_f1": "macro F1"}
 
@@ -116,10 +117,19 @@ def protein_section() -> str:
 
 
 def _not_measured(cases: dict[str, Any]) -> list[str]:
-    """Say which cases lack the bundled encoder."""
-    done = {name for name, case in cases.items() if any(run["start"] == "pre-trained" for run in case.get("runs", []))}
-    lacking = [name.replace("_", " ") for name in PROTEIN_CASES if name not in done]
-    return [f"**Not measured with `protein.mini` yet: {', '.join(lacking)}.**"] if lacking else []
+    """Say which cases lack the bundled encoder, and which the same network without its pre-training."""
+    lacking = {
+        start: [name for name in PROTEIN_CASES if not _has(cases, name, start)] for start in ("pre-trained", "fresh")
+    }
+    return [
+        f"**Not measured with {STARTS[start]} so far: {', '.join(names).replace('_', ' ')}.**"
+        for start, names in lacking.items()
+        if names
+    ]
+
+
+def _has(cases: dict[str, Any], name: str, start: str) -> bool:
+    return any(run["start"] == start for run in cases.get(name, {}).get("runs", []))
 
 
 def over_seeds(runs: list[dict[str, Any]]) -> str:
