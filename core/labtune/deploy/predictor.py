@@ -14,7 +14,7 @@ from typing import Any
 from labtune.catalog import Catalog, call_target, load_catalog, resolve
 from labtune.data.dataset import load_records, sha256_of
 from labtune.data.labels import check_labels
-from labtune.device import precision_of
+from labtune.device import give_back_memory, precision_of
 from labtune.errors import DataError, RunError
 from labtune.evaluation.confidence import Confidence
 from labtune.evaluation.scoring import score
@@ -84,6 +84,7 @@ class Predictor:
             everything = gathered(dict(zip(share, mine, strict=True)))
             predictions = [everything[row] for row in range(len(chunk))]
             yield from self.confidence.mark(predictions, self.parts.labels, self.settings.coverage)
+            give_back_memory()  # holes between blocks would grow from chunk to chunk
 
     def _predict_alone(self, records: Sequence[Record]) -> list[Prediction]:
         if not records:  # there are fewer than processes
