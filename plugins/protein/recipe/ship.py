@@ -30,9 +30,9 @@ Half of the sequences are enzymes, most of them bacterial; animals and plants ar
 {long_crop} at the end: distances beyond that were never seen. {valid_share:.0%} of the sequences, chosen by hash, were
 held out for perplexity only; they are no test of homology.
 
-It knows little of structure: the heads of `labtune-protein` read the letters themselves, and on validation chains the
-states of this encoder added little to what they found there. What every task reaches with it, and without, is in the
-project's results.
+It knows little of structure: the heads of `labtune-protein` read the letters themselves, and where the two
+were compared, for secondary structure and contacts, fresh weights of the same network did as well. What every task
+reaches with it, and without, is in the project's results.
 
 ## How it was made
 
