@@ -73,8 +73,9 @@ def prediction_memory() -> str:
         rows.append([f"{run['records']:,}", f"{run['file_mb']:.1f}", f"{run['peak_mb']:.0f}", f"{run['speed']:,.0f}"])
     note = (
         "`labtune predict` on files of short texts with the encoder `tiny`, 4,096 records at a time; memory is that of "
-        "the whole process. It still grows a little with the file, which so small files cannot explain. Much other "
-        "work ran on the machine, so speeds are lower bounds."
+        "the whole process. Sixteen times as many "
+        "records take a twentieth more. Other work ran on the machine, less of it during the first row, so speeds are "
+        "lower bounds."
     )
     return section("Predicting files of any size", content["command"], note, rows)
 

@@ -59,7 +59,9 @@ def test_what_was_one_unknown_token_is_told_apart(folder: Path) -> None:
     assert not torch.equal(table[-1], table[-2])
 
 
-@pytest.mark.parametrize(("method", "grows"), [("full", True), ("lora", False), ("head", False), ("bitfit", False)])
+@pytest.mark.parametrize(
+    ("method", "grows"), [("full", True), ("lora", False), ("head", False), ("bitfit", False), ("prompt", False)]
+)
 def test_only_where_embeddings_learn(folder: Path, method: str, grows: bool) -> None:
     assert (vocabulary_of(folder, {"method": method}) > len(PIECES)) is grows
 
@@ -87,12 +89,11 @@ def test_a_saved_run_reads_what_it_learned(folder: Path, tmp_path: Path, demo: N
 
 
 def vocabulary_of(folder: Path, flags: dict[str, object]) -> int:
-    """Rows of the embeddings after a run's parts were built."""
+    """Tokens that the encoder knows after a run's parts were built."""
     catalog = load_catalog()
     if "finance.sentiment" not in catalog.tasks:
         pytest.skip("labtune-finance is not installed")
     settings = resolve_settings(catalog, "finance.sentiment", {"encoder": str(folder), **flags})
     train = [Record(str(number), text, "neutral") for number, text in enumerate(CYRILLIC)]
     parts = build_parts(settings, catalog, Labels(kind="classes", names=("negative", "neutral", "positive")), train)
-    assert isinstance(parts.model.encoder, HubEncoder)
-    return len(parts.model.encoder.model.get_input_embeddings().weight)
+    return len(parts.model.encoder.tokenizer)

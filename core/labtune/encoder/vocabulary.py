@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import nn
 
 from labtune.encoder.base import Encoder
 from labtune.encoder.hub import HubEncoder, quiet
@@ -62,7 +63,8 @@ def learn_characters(encoder: Encoder, texts: Iterable[str]) -> list[str]:
     if not isinstance(encoder, HubEncoder) or encoder.tokenizer is None:
         return []
     table: Any = encoder.model.get_input_embeddings()
-    added = missing_characters(encoder.tokenizer, texts) if table.weight.requires_grad else []
+    learns = isinstance(table, nn.Embedding) and table.weight.requires_grad
+    added = missing_characters(encoder.tokenizer, texts) if learns else []
     if added:
         encoder.tokenizer.add_tokens(added)
         spread, mean = torch.std_mean(table.weight.detach(), 0)  # (C,)
