@@ -93,6 +93,6 @@ def _memory(content: dict[str, Any]) -> str:
     note = (
         f"`labtune predict` with the preset `normalised` on {cells:,} simulated cells and {genes:,} genes. The sparse "
         f"matrix alone has {matrix:,.0f} MiB; the process took at most {content['peak_memory_mb']:,.0f} MiB, libraries "
-        f"included, and {content['seconds']:,.0f} s on one core beside other work, reading, predicting and writing."
+        f"included, and {content['seconds']:,.0f} s on one core, reading, predicting and writing."
     )
     return "\n".join(["## A large file of cells\n", f"`{content['command']}`\n", f"{note}\n"])

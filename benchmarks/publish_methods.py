@@ -69,8 +69,8 @@ def grid(name: str) -> str:
     note = (
         f"{content['encoder']}, {content['epochs']} epochs, records: {sizes}. Each method at its default rate. "
         f"{len(content['combinations'])} of {possible} combinations measured so far; of these, by validation scores "
-        f"and memory: {best} Memory is the peak of the whole process, Python and libraries included. Times were taken "
-        f"beside much other work: do not compare them. Refused: {refused}."
+        f"and memory: {best} Memory is the peak of the whole process, Python and libraries included; times are of "
+        f"one thread, with another such run on the second core. Refused: {refused}."
     )
     return section(f"Methods and bits: {GRIDS[name]}", content["command"], note, rows)
 
