@@ -71,12 +71,17 @@ class Corpus:
             Token ids ``(N,)`` int64.
         """
         frame = len(self.prefix) + len(self.suffix)
-        rows: list[Tensor] = []
+        starts, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         left = budget
         while left > frame:
-            rows.append(self._crop(rng, min(crop, left) - frame))
-            left -= len(rows[-1])
-        return Ragged(torch.cat(rows), offsets_of([len(row) for row in rows]))
+            begins, ends = self._places(rng, crop - frame, -(-left // crop))
+            whole = ends - begins + frame
+            cut = np.minimum(whole, left - (whole.cumsum() - whole))
+            kept = cut > frame
+            starts.append(begins[kept])
+            sizes.append(cut[kept])
+            left -= int(sizes[-1].sum())
+        return self._framed(np.concatenate(starts), np.concatenate(sizes))
 
     def draw_pairs(self, rng: np.random.Generator, *, crop: int, budget: int) -> tuple[Ragged, Ragged, Tensor]:
         """Draw pairs of segments, of which half go on from the first to the second, as BERT's were drawn.
@@ -112,18 +117,32 @@ class Corpus:
         offsets = offsets_of([len(row) for row in rows])
         return Ragged(torch.cat(rows), offsets), Ragged(torch.cat(segments), offsets), torch.tensor(follows)
 
-    def _crop(self, rng: np.random.Generator, room: int) -> Tensor:
-        content = self._content(rng, room)
-        return torch.from_numpy(np.concatenate([self.prefix, content, self.suffix]).astype(np.int64))
+    def _framed(self, starts: np.ndarray, sizes: np.ndarray) -> Ragged:
+        """Read crops that begin at these tokens, between special tokens, which count in their sizes."""
+        offsets = offsets_of(torch.from_numpy(sizes))
+        bounds = offsets.numpy()
+        shift = np.repeat(starts - len(self.prefix) - bounds[:-1], sizes)
+        places = np.arange(bounds[-1]) + shift
+        ids = self.tokens[places.clip(0, len(self.tokens) - 1)].astype(np.int64)
+        for number, token in enumerate(self.prefix):
+            ids[bounds[:-1] + number] = token
+        for number, token in enumerate(reversed(self.suffix), start=1):
+            ids[bounds[1:] - number] = token
+        return Ragged(torch.from_numpy(ids), offsets)
 
     def _content(self, rng: np.random.Generator, room: int) -> np.ndarray:
         """Draw up to ``room`` tokens around a random one of the corpus."""
-        position = int(rng.integers(len(self.tokens)))
-        record = int(np.searchsorted(self.offsets, position, side="right")) - 1
-        begin, end = int(self.offsets[record]), int(self.offsets[record + 1])
-        start = max(begin, min(position - int(rng.integers(room)), end - room))
-        content: np.ndarray = self.tokens[start : min(start + room, end)]
+        [begin], [end] = self._places(rng, room, 1)
+        content: np.ndarray = self.tokens[begin:end]
         return content
+
+    def _places(self, rng: np.random.Generator, room: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw where stretches of up to ``room`` tokens begin and end, each around a random one of the corpus."""
+        position = rng.integers(len(self.tokens), size=count)
+        record = np.searchsorted(self.offsets, position, side="right") - 1
+        first, last = self.offsets[record], self.offsets[record + 1]
+        begin = np.maximum(first, np.minimum(position - rng.integers(room, size=count), last - room))
+        return begin, np.minimum(begin + room, last)
 
 
 def build_corpus(
