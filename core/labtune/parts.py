@@ -117,7 +117,10 @@ def _assemble(settings: Settings, catalog: Catalog, labels: Labels, encoder: Enc
         return catalog.build(kind, chosen.pop("name", default), *args, labels, **chosen)
 
     with _seeded("head", settings):
-        head: nn.Module = build("heads", task.head, settings.head, encoder.width)
+        head: nn.Module = build("heads", task.head, settings.head, encoder.row_width)
+        connect: Any = getattr(head, "connect", None)
+        if connect is not None:
+            connect(encoder)
     needed = getattr(head, "needs_loss", None)
     if needed and settings.loss.get("name", needed) != needed:
         raise SettingsError(f"loss.name is {settings.loss['name']!r}, but this head learns by {needed!r}: leave it out")

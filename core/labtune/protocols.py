@@ -150,7 +150,11 @@ class Tokenizer(Protocol):
 
 
 class Head(Protocol):
-    """A ``torch.nn.Module`` on the encoder's hidden states."""
+    """A ``torch.nn.Module`` on the encoder's hidden states.
+
+    One that reads more than hidden states has a method ``connect(encoder)``, which is called when it is built; see
+    :class:`labtune.encoder.base.Attention`. One that learns before training has ``fit(train)``.
+    """
 
     def forward(self, hidden: Ragged, batch: Batch) -> Output:
         """Hidden ``(N, C)``, boundaries as ``batch.tokens``."""

@@ -71,11 +71,6 @@ class Ragged:
         """For each flat row, the index of its record: ``(N,)`` on the device of the values."""
         return torch.repeat_interleave(torch.arange(len(self)), self.lengths).to(self.values.device)
 
-    @cached_property
-    def device_offsets(self) -> Tensor:
-        """The offsets as int32 on the device of the values, as variable-length kernels want them."""
-        return self.offsets.to(device=self.values.device, dtype=torch.int32)
-
     @property
     def max_length(self) -> int:
         """Length of the longest record; 0 for an empty batch."""

@@ -57,7 +57,9 @@ def packed_attention(
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))  # (N, H, D) each
-    if q.shape[-1] % 8 == 0 and _has_kernel(q.device, q.dtype):
+    if packing.kept is not None:
+        packing.kept.append(torch.stack([q * scale, k], 1).flatten(1))  # (N, 2 * H * D)
+    if q.shape[-1] % 8 == 0 and _has_kernel(q):
         return _by_kernel(q, k, v, packing, scale, sliding_window)[None], None
     sizes = [group.count * group.size for group in packing.groups]
     parts = [
@@ -88,16 +90,20 @@ def _by_tile(
     return out.transpose(1, 2).flatten(0, 1)
 
 
-@cache
-def _has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
+def _has_kernel(rows: Tensor) -> bool:
     """Whether torch's variable-length attention runs here: FlashAttention, so an Ampere GPU or later, in 16 bits."""
-    half = dtype in (torch.bfloat16, torch.float16)
-    return device.type == "cuda" and half and torch.cuda.get_device_capability(device) >= (8, 0)
+    return rows.is_cuda and rows.dtype in (torch.bfloat16, torch.float16) and _is_ampere(rows.device)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@cache
+def _is_ampere(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _by_kernel(query: Tensor, key: Tensor, value: Tensor, packing: Packing, scale: float, window: int | None) -> Tensor:
     """Attention of all records in one kernel: ``(N, H, D)`` in and out."""
-    bounds, longest = packing.tokens.device_offsets, packing.tokens.max_length
+    bounds, longest = packing.bounds, packing.longest
     reach = -1 if window is None else window - 1  # the kernel's window includes its ends
     q, k, v = query.contiguous(), key.contiguous(), value.contiguous()
     out = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scale, window_size=(reach, reach))

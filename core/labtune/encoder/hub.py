@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging as chatter
 
 from labtune.encoder.attention import PACKED
-from labtune.encoder.base import Encoder
+from labtune.encoder.base import Attention, Encoder
 from labtune.encoder.dropout import cheapen_dropout
 from labtune.encoder.fading import fading, without_fade
 from labtune.encoder.families import FAMILIES, Family
@@ -74,6 +75,15 @@ class HubEncoder(Encoder):
         layer: nn.Module = getattr(self.model, "embeddings", None) or self.model.get_input_embeddings()
         return layer
 
+    def share_attention(self, layers: int) -> Attention | None:
+        """Share it when batches run packed; layers that are computed again in the backward pass keep none of it."""
+        recomputed = any(getattr(block, "gradient_checkpointing", False) for block in self.blocks)
+        if not self.packed or recomputed:
+            log.info("this %s encoder does not show its attention", self.family)
+        else:
+            self.attention = Attention(min(layers, len(self.blocks)), int(self.model.config.num_attention_heads))
+        return self.attention
+
     def forward(self, inputs: Mapping[str, Ragged]) -> Ragged:
         """Compute hidden states ``(N, C)``.
 
@@ -93,7 +103,7 @@ class HubEncoder(Encoder):
 
     def _packed(self, inputs: Mapping[str, Ragged], family: Family) -> Ragged:
         inputs, fade = without_fade(inputs)
-        packing = Packing.of(inputs["input_ids"])
+        packing = Packing.of(inputs["input_ids"], keep=self.attention is not None)
         positions = packing.positions(family.first_position(self.model.config))
         gone = None if fade is None else fade.select(packing.order).values
         with fading(self.model.get_input_embeddings(), gone, self.blank):
@@ -102,6 +112,8 @@ class HubEncoder(Encoder):
             else:
                 read = {"inputs_embeds": family.embed(self.model, packing.tokens, positions)[None]}
             hidden = self.model(**read, position_ids=positions[None], packing=packing).last_hidden_state[0]
+        if self.attention is not None and packing.kept is not None:
+            hidden = torch.cat([hidden, *packing.kept[-self.attention.layers :]], 1)
         return inputs["input_ids"].with_values(packing.undo(hidden))
 
     def _padded(self, inputs: Mapping[str, Ragged]) -> Ragged:

@@ -59,22 +59,33 @@ class Packing:
         The records in that order.
     groups
         The tiles, from the first row to the last.
+    bounds, longest
+        Boundaries of the records ``(B + 1,)`` as int32 on the device of the tokens, and the length of the longest, as
+        kernels for sequences of unequal length want them.
+    kept
+        Where attention leaves its queries and keys, layer after layer, for heads that read who attends to whom; None
+        for nowhere.
     """
 
     order: Tensor
     tokens: Ragged
     groups: tuple[Group, ...]
+    bounds: Tensor
+    longest: int
+    kept: list[Tensor] | None = None
     _masks: dict[tuple[Group, int | None], Tensor] = field(default_factory=dict)
     _biases: dict[tuple[Group, int | None, int, torch.dtype], Tensor] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, tokens: Ragged) -> Packing:
+    def of(cls, tokens: Ragged, *, keep: bool = False) -> Packing:
         """Pack a batch.
 
         Parameters
         ----------
         tokens
             Token ids ``(N,)``.
+        keep
+            Whether attention shall leave its queries and keys.
         """
         lengths = tokens.lengths.tolist()
         tiles = [(sum(lengths[record] for record in tile), tile) for tile in fill_tiles(lengths)]
@@ -86,7 +97,10 @@ class Packing:
             groups.append(Group(start, len(members), size, any(len(tile) > 1 for tile in members)))
             start = groups[-1].stop
         order = torch.tensor([record for _, tile in tiles for record in tile], dtype=torch.long)
-        return cls(order, tokens.select(order), tuple(group for group in groups if group.size))
+        ordered = tokens.select(order)
+        bounds = ordered.offsets.to(device=ordered.values.device, dtype=torch.int32)
+        tiled = tuple(group for group in groups if group.size)
+        return cls(order, ordered, tiled, bounds, max(lengths, default=0), [] if keep else None)
 
     def undo(self, values: Tensor) -> Tensor:
         """Bring rows ``(N, C)`` back into the order of the batch."""

@@ -250,4 +250,4 @@ def _data_size(data: Batch) -> int:
 def _states(model: Model, tokenised: Mapping[str, Batch]) -> int:
     """Hidden states that a training of the head alone stores, in a file that is read as memory."""
     tokens = sum(len(data.tokens.values) for part, data in tokenised.items() if part in ("train", "valid"))
-    return 4 * tokens * model.encoder.width
+    return 4 * tokens * model.encoder.row_width

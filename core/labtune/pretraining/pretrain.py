@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from labtune.catalog import Catalog, call_target
 from labtune.data.batching import stable_seed
 from labtune.device import peak_memory_mb, precision_of
 from labtune.encoder.base import Encoder
+from labtune.encoder.compiling import compile_blocks
 from labtune.encoder.fresh import fresh_encoder, token_embeddings
 from labtune.encoder.hub import HubEncoder
 from labtune.encoder.loading import builds_network, encoder_folder, load_encoder
@@ -100,6 +102,8 @@ def _train(
             folder.claim(settings, files, resume=resume)
         facts = _corpus(settings, files, folder, catalog, encoder)
     model = _model(settings, encoder, catalog).to(accelerator.device)
+    if settings.compile:
+        compile_blocks(encoder, accelerator.device)
     corpora = {part: open_corpus(folder.corpus, part) for part in ("train", "valid")}
     loop = _Loop(settings, model, corpora, _masking(settings, encoder, facts), accelerator)
     curve = loop.run(folder, resume=resume)
@@ -219,12 +223,18 @@ class _Loop:
         curve = folder.curve(self.progress.step)
         wrapped, optimizer = accelerator.prepare(self.model, self.optimizer)
         base, began = self.progress.seconds, time.perf_counter()
+        batches = self._draw(self.progress.step)
         with StopRequest(folder.path, "pretrain TASK FILE…") as stop:
             while (share := self._share_done()) < 1:
                 rate = settings.learning_rate * rate_factor(self.progress.step, share, settings)
-                loss, tokens = self._step(wrapped, optimizer, rate, self._crop(share))
+                mean = self._step(wrapped, optimizer, rate, batches)
+                tokens = sum(len(batch.tokens.values) for batch in batches) * accelerator.num_processes
                 self.progress.step += 1
                 self.progress.tokens += tokens
+                batches = self._draw(self.progress.step)  # while an accelerator is still at the step before
+                loss = float(mean)
+                if not math.isfinite(loss):
+                    raise TrainingError(f"the loss is {loss} at step {self.progress.step}; try a smaller learning rate")
                 self.progress.seconds = base + time.perf_counter() - began
                 journal.step(self.progress.step, loss=loss, learning_rate=rate, tokens=tokens)
                 ended = self._share_done() >= 1
@@ -257,13 +267,17 @@ class _Loop:
                 drawn, segments, follows = corpus.draw_pairs(rng, crop=crop, budget=budget)
                 yield replace(self.masking(drawn, rng), segments=segments, follows=follows)
 
-    def _step(self, model: Any, optimizer: Any, rate: float, crop: int) -> tuple[float, int]:
+    def _draw(self, step: int) -> list[Masked]:
+        """Draw what a step learns from."""
+        settings, accelerator = self.settings, self.accelerator
+        rng = np.random.default_rng(stable_seed("pretrain", settings.seed, step, accelerator.process_index))
+        crop = self._crop(self._share_done())
+        return list(self._masked("train", rng, crop, settings.step_tokens // accelerator.num_processes))
+
+    def _step(self, model: Any, optimizer: Any, rate: float, batches: Sequence[Masked]) -> Tensor:
+        """Learn from one step's batches; the mean loss stays on the device."""
         settings, accelerator = self.settings, self.accelerator
         seed_step(settings.seed, self.progress.step, accelerator.process_index)
-        rng = np.random.default_rng(
-            stable_seed("pretrain", settings.seed, self.progress.step, accelerator.process_index)
-        )
-        batches = list(self._masked("train", rng, crop, settings.step_tokens // accelerator.num_processes))
         hidden = sum(len(batch.truth) for batch in batches)
         total = torch.zeros((), device=accelerator.device)
         model.train()
@@ -271,15 +285,13 @@ class _Loop:
             loss = model(batch.to(accelerator.device)) / hidden
             accelerator.backward(loss)
             total += loss.detach()
-        value = float(accelerator.reduce(total, "mean"))
-        if not math.isfinite(value):
-            raise TrainingError(f"the loss is {value} at step {self.progress.step + 1}; try a smaller learning rate")
         accelerator.clip_grad_norm_(self.model.parameters(), settings.clip or math.inf)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return value, sum(len(batch.tokens.values) for batch in batches) * accelerator.num_processes
+        mean: Tensor = accelerator.reduce(total, "mean")
+        return mean
 
     def _score(self, journal: Journal) -> dict[str, float]:
         with self.accelerator.autocast():

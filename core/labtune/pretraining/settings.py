@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from labtune.errors import SettingsError
-from labtune.fields import choice, number, table, text, whole
+from labtune.fields import choice, number, switch, table, text, whole
 from labtune.settings import Layer, read_setting, set_layer
 
 
@@ -43,7 +43,7 @@ class PretrainSettings:
         Share of the records, by a hash of their tokens, on which perplexity is measured.
     learning_rate
         Peak rate.
-    weight_decay, clip, seed, precision, dropout
+    weight_decay, clip, seed, precision, compile, dropout
         As in a fine-tuning.
     warmup, cooldown
         Steps in which the rate rises, and the share of the training at its end in which it falls to zero along a line.
@@ -80,6 +80,7 @@ class PretrainSettings:
     dropout: float = number(0.0, below=1)
     seed: int = whole(0)
     precision: str = choice("auto", "float32", "bfloat16")
+    compile: bool = switch()
     storage: str = choice("float32", "bfloat16")
     checkpoint_every: int = whole(200, low=1)
     valid_every: int = whole(500, low=1)

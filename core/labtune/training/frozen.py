@@ -70,7 +70,7 @@ def embedded(training: Training, accelerator: Accelerator) -> Iterator[Training]
             for data, file in zip((training.train, training.valid), files, strict=True)
         )
         assert train is not None
-        yield replace(training, model=Model(States(model.encoder.width), model.head), train=train, valid=valid)
+        yield replace(training, model=Model(States(model.encoder.row_width), model.head), train=train, valid=valid)
     finally:
         for file in files:
             file.unlink(missing_ok=True)
@@ -79,7 +79,7 @@ def embedded(training: Training, accelerator: Accelerator) -> Iterator[Training]
 @torch.inference_mode()
 def _embed(model: Model, data: Batch, file: Path, budget: int, accelerator: Accelerator) -> Batch:
     """Compute the hidden states of all records; processes share the work and the file."""
-    shape = (len(data.tokens.values), model.encoder.width)
+    shape = (len(data.tokens.values), model.encoder.row_width)
     from_first(lambda: _reserve(file, shape))
     stored = torch.from_file(str(file), shared=True, size=shape[0] * shape[1]).view(shape)  # (N, C)
     model.eval()
@@ -90,7 +90,7 @@ def _embed(model: Model, data: Batch, file: Path, budget: int, accelerator: Acce
             states = model.encode(data.select(rows).to(accelerator.device)).values
         stored[data.tokens.flat_index(rows)] = states.float().cpu()
     accelerator.wait_for_everyone()
-    reference = None if data.reference is None else _subtracted(data.reference, model.encoder.width)
+    reference = None if data.reference is None else _subtracted(data.reference, model.encoder.row_width)
     return replace(data, inputs={**data.inputs, STATES: data.tokens.with_values(stored)}, reference=reference)
 
 

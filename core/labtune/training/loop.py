@@ -16,6 +16,7 @@ from torch import Tensor
 
 from labtune.data.batching import epoch_steps
 from labtune.device import give_back_memory
+from labtune.encoder.compiling import compile_blocks
 from labtune.encoder.rows import row_gradients
 from labtune.errors import TrainingError
 from labtune.inference import predict
@@ -62,6 +63,8 @@ def fit(training: Training, accelerator: Accelerator, *, resume: bool = False) -
     settings = training.settings
     model = training.model if is_sharded(training.model) else training.model.to(accelerator.device)
     model.train()  # it was read in evaluation mode
+    if settings.compile:
+        compile_blocks(model.encoder, accelerator.device)
     optimizer = build_optimizer(model.trainable(), settings, training.rates)
     progress = (resume and _restore(training, optimizer)) or Progress(batch_tokens=settings.batch_tokens)
     steps_an_epoch = math.ceil(len(training.train) / settings.batch_size)
