@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from labtune.encoder.base import Attention, Encoder
 from labtune.errors import SettingsError
 from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged, offsets_of
@@ -18,12 +19,12 @@ FURTHEST = 64  # separations from which all count alike
 
 
 class PairHead(nn.Module):
-    """Learned attention maps and products of projected states, refined by dilated convolutions.
+    """The encoder's attention maps, learned maps and products of projected states, refined by dilated convolutions.
 
     Every map is made symmetric and freed of what each residue's row and column bring by themselves (average product
-    correction, Dunn et al. 2008, doi:10.1093/bioinformatics/btm604), as Rao et al. (2021, ICLR) do for the encoder's
-    own attention. Residual networks of dilated convolutions read the neighbourhood: of a residue, before residues are
-    paired, and then of a pair.
+    correction, Dunn et al. 2008, doi:10.1093/bioinformatics/btm604), as Rao et al. (2021, ICLR) do. The encoder's own
+    maps are read where it shows them. Residual networks of dilated
+    convolutions read the neighbourhood: of a residue, before residues are paired, and then of a pair.
 
     Parameters
     ----------
@@ -31,6 +32,8 @@ class PairHead(nn.Module):
         C, the encoder's width.
     labels
         K distance bins, the nearest first; the head has one class more, for pairs that are far.
+    layers
+        How many of the encoder's last layers show their attention maps.
     maps
         Learned attention maps.
     channels
@@ -48,6 +51,7 @@ class PairHead(nn.Module):
         width: int,
         labels: Labels,
         *,
+        layers: int = 6,
         maps: int = 16,
         channels: int = 32,
         along: int = 96,
@@ -58,7 +62,8 @@ class PairHead(nn.Module):
         if labels.kind != "spans":
             raise SettingsError("head 'protein.pairs' predicts pairs, so it needs labels of kind spans")
         self.labels = labels
-        self.maps, self.channels = maps, channels
+        self.layers, self.maps, self.channels = layers, maps, channels
+        self.attention: Attention | None = None
         self.convolutions = ChainConvolutions(width, along, dropout=dropout)
         self.dropout = nn.Dropout(dropout)
         self.query = nn.Linear(along, 16 * maps)
@@ -69,6 +74,14 @@ class PairHead(nn.Module):
         self.mix = nn.Linear(maps + channels, channels)
         self.blocks = nn.ModuleList(_Block(channels, dilation) for dilation in dilations)
         self.output = nn.Linear(channels, len(labels.names) + 1)
+
+    def connect(self, encoder: Encoder) -> None:
+        """Ask the encoder for its attention maps, and make room for them."""
+        self.attention = encoder.share_attention(self.layers) if self.layers else None
+        if self.attention is not None:
+            along, dropout = self.query.in_features, self.dropout.p
+            self.convolutions = ChainConvolutions(encoder.width, along, dropout=dropout)
+            self.attended = nn.Linear(self.attention.layers * self.attention.heads, self.channels, bias=False)
 
     def forward(self, hidden: Ragged, batch: Batch) -> Output:
         """Hidden states ``(N, C)`` to logits of pairs i < j ``(P, K + 1)``."""
@@ -87,10 +100,15 @@ class PairHead(nn.Module):
         tuple of Tensor
             ``(B, T, T, D)``, and which places are pairs ``(B, T, T)``.
         """
-        states = self.convolutions(residue_states(hidden, batch), residue_letters(batch))  # (U, A)
+        rows = residue_states(hidden, batch)
+        width = self.convolutions.states.in_features
+        states = self.convolutions(rows.with_values(rows.values[:, :width]), residue_letters(batch))  # (U, A)
         block, mask = states.padded()  # (B, T, A), (B, T)
         both = mask[:, :, None] & mask[:, None, :]  # (B, T, T)
         pairs = self._pairs(self.dropout(block), both)  # (B, T, T, D)
+        if self.attention is not None:
+            maps = attention_maps(hidden.with_values(hidden.values[:, width:]), self.attention, batch)
+            pairs = pairs + self.attended(maps.to(pairs.dtype)) * both[..., None]
         for layer in self.blocks:
             pairs = layer(pairs, both)
         return pairs, both
@@ -136,6 +154,34 @@ class _Block(nn.Module):
         update = self.mix(nn.functional.gelu(spread).permute(0, 2, 3, 1))
         updated: Tensor = pairs + update * both[..., None]
         return updated
+
+
+def attention_maps(rows: Ragged, attention: Attention, batch: Batch) -> Tensor:
+    """The encoder's attention between residues, corrected: ``(B, T, T, layers * heads)``.
+
+    Attention to special tokens takes its share and is left out. A map is multiplied by the number of residues, so that
+    1 is what chance gives, and its heavy tail is bent to a logarithm.
+
+    Parameters
+    ----------
+    rows
+        Queries and keys of all tokens ``(N, layers * 2 * C)``; of a record that was read in windows they belong
+        together within a window only.
+    attention
+        How many there are.
+    batch
+        Where the special tokens are.
+    """
+    shape = (attention.layers, 2, attention.heads, -1)
+    block, mask = rows.padded()  # (B, S, layers * 2 * C), (B, S)
+    query, key = block.unflatten(-1, shape).permute(3, 0, 2, 4, 1, 5).flatten(2, 3)  # (B, M, S, D) each
+    scores = (query @ key.transpose(2, 3)).float().masked_fill(~mask[:, None, None], float("-inf"))
+    inner = slice(batch.prefix, block.shape[1] - batch.suffix)
+    lengths = (rows.lengths - batch.prefix - batch.suffix).to(block.device)  # (B,)
+    known = torch.arange(inner.stop - inner.start, device=block.device) < lengths[:, None]  # (B, T)
+    both = (known[:, :, None] & known[:, None, :])[:, None]
+    maps = corrected(scores.softmax(-1)[:, :, inner, inner] * both)
+    return torch.asinh(maps * lengths[:, None, None, None] * both).permute(0, 2, 3, 1)
 
 
 def corrected(maps: Tensor) -> Tensor:
