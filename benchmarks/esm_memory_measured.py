@@ -1,8 +1,8 @@
 """One step of a training of an ESM-2-shaped encoder, measured beside its plan.
 
-Each cell is two processes: one plans, one trains. Weights are random. Measured is the highest resident memory of the
-training less that of the process before it, when it had trained a tiny encoder the same way: libraries load much of
-themselves at the first step.
+Each cell is two processes: one plans, one trains. Weights are random. Measured is, on a GPU, the most memory that was
+allocated there; on a CPU the highest resident memory of the training, less that of the process before it, when it had
+trained a tiny encoder the same way: libraries load much of themselves at the first step.
 
     python benchmarks/esm_memory_measured.py esm2_650m --methods head lora
     python benchmarks/esm_memory_measured.py esm2_650m --methods head lora --most 4
@@ -80,7 +80,7 @@ def record(shape: str, method: str, bits: int, encoder: Path) -> None:
     cell = {"shape": shape, "method": method, "bits": bits, "planned_mb": planned, "measured_mb": measured}
     print(cell, flush=True)
     content = {"command": f"python benchmarks/esm_memory_measured.py {shape}", "tokens": RECORDS * (LENGTH + 2)}
-    common.write("esm_memory_measured", content | {"settings": SETTINGS, "cells": [*before(), cell]})
+    common.write(result(), content | {"settings": SETTINGS, "cells": [*before(), cell]})
 
 
 def child(work: str, encoder: Path, method: str, bits: int) -> float:
@@ -99,9 +99,10 @@ def measured_mb(settings: Settings) -> float:
     """What one step of training needs beyond the process before it, which has trained a tiny encoder."""
     catalog = load_catalog()
     with tempfile.TemporaryDirectory() as folder:
-        run_settings(replace(settings, encoder="tiny"), Path(folder) / "tiny", catalog=catalog)
+        if not torch.cuda.is_available():  # an accelerator's memory holds nothing of the program
+            run_settings(replace(settings, encoder="tiny"), Path(folder) / "tiny", catalog=catalog)
         give_back_memory()
-        earlier = psutil.Process().memory_info().rss
+        earlier = 0 if torch.cuda.is_available() else psutil.Process().memory_info().rss
         run = run_settings(settings, Path(folder) / "run", catalog=catalog)
     return float(run.metrics["train"]["peak_memory_mb"] * 2**20 - earlier) / MB
 
@@ -117,9 +118,14 @@ def settings_of(encoder: Path, method: str, bits: int) -> Settings:
     return resolve_settings(load_catalog(), TASK, flags)
 
 
+def result() -> str:
+    """Name the result of this kind of device."""
+    return "esm_memory_measured_gpu" if torch.cuda.is_available() else "esm_memory_measured"
+
+
 def before() -> list[dict[str, Any]]:
     """Cells that are in the results."""
-    path = common.RESULTS / "esm_memory_measured.json"
+    path = common.RESULTS / f"{result()}.json"
     found: list[dict[str, Any]] = json.loads(path.read_text())["cells"] if path.exists() else []
     return found
 

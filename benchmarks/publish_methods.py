@@ -17,6 +17,11 @@ GRIDS = {
 }
 FIRST_SWEEP = {"ner.conll2003": "CoNLL-2003 (entity F1)", "finance.sentiment": "PhraseBank (macro F1)"}
 SHAPES = {"esm2_650m": "ESM-2 650M's shape", "esm2_3b": "ESM-2 3B's shape"}
+MEASURED = {
+    "esm_memory_measured": "a CPU that multiplies bfloat16: resident memory, less that of the process before it, which "
+    "had trained a tiny encoder",
+    "esm_memory_measured_gpu": "an H100: the most memory that was allocated on it",
+}
 GIGA = 10**9
 
 
@@ -27,7 +32,7 @@ def method_sections() -> list[str]:
         **{f"grid-{name}": lambda name=name: grid(name) for name in GRIDS},
         "closeness": closeness,
         "esm_memory": memory,
-        "esm_memory_measured": measured_memory,
+        **{name: lambda name=name: measured_memory(name) for name in MEASURED},
         "learning_rates": learning_rates,
     }
     return [make() for name, make in makers.items() if (RESULTS / f"{name}.json").exists()]
@@ -118,19 +123,17 @@ def memory() -> str:
     return section("Memory of large protein encoders", content["command"], note, rows)
 
 
-def measured_memory() -> str:
+def measured_memory(name: str) -> str:
     """One small step of a large encoder, measured beside its plan: a row for each method and bit width."""
-    content = read("esm_memory_measured")
+    content = read(name)
     rows = [["encoder", "method", "bits", "planned, GB", "measured, GB", "plan is off by"]]
     for cell in content["cells"]:
         planned, measured = cell["planned_mb"], cell["measured_mb"]
         figures = [f"{planned / 1000:.2f}", f"{measured / 1000:.2f}", f"{planned / measured - 1:+.0%}"]
         rows.append([SHAPES[cell["shape"]], cell["method"], str(cell["bits"]), *figures])
-    note = (
-        f"One step of {content['tokens']} tokens in one pass, on a CPU that multiplies bfloat16; random weights. "
-        "Without the process before it, which had trained a tiny encoder."
-    )
-    return section("Memory of large protein encoders, measured", content["command"], note, rows)
+    device = "a GPU" if name.endswith("gpu") else "a CPU"
+    note = f"One step of {content['tokens']} tokens in one pass, random weights, on {MEASURED[name]}."
+    return section(f"Memory of large protein encoders, measured on {device}", content["command"], note, rows)
 
 
 def gigabytes(run: dict[str, Any]) -> str:

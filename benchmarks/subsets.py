@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import common
 
@@ -27,12 +28,16 @@ class Subset:
         What is trained, and what it is judged by.
     write
         Write as many records of each part into a folder; return the files by part.
+    settings
+        What differs from the task's own: chains of residues are read by a plain linear head, because convolutions on
+        the letters would learn what the encoder does not, whatever the method.
     """
 
     task: str
     score: str
     encoder: str
     write: Callable[[Path, Sizes], dict[str, str]]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_conll(folder: Path, sizes: Sizes) -> dict[str, str]:
@@ -86,8 +91,9 @@ def _write(path: Path, text: str) -> str:
 
 
 HELD_OUT = {"test": 600, "valid": 450, "train": 0}  # of the PhraseBank, however few of them are used
+PLAIN = {"head": {"name": "token"}, "batch_size": 8}
 SUBSETS = {
     "phrasebank": Subset("finance.sentiment", "macro_f1", "minilm", write_phrasebank),
     "conll2003": Subset("ner.conll2003", "entity_f1", "minilm", write_conll),
-    "secondary_structure": Subset("protein.secondary_structure", "q3", "protein.mini", write_flip),
+    "secondary_structure": Subset("protein.secondary_structure", "q3", "protein.mini", write_flip, PLAIN),
 }

@@ -35,7 +35,7 @@ EPOCHS = 3
 SIZES = {
     "phrasebank": {"train": 400, "valid": 200, "test": 500},
     "conll2003": {"train": 600, "valid": 200, "test": 600},
-    "secondary_structure": {"train": 80, "valid": 30, "test": 80},
+    "secondary_structure": {"train": 100, "valid": 30, "test": 80},
 }
 
 
@@ -76,7 +76,13 @@ def request_of(name: str, out: Path) -> Request:
     """Say what all runs of a data set share; its files are written once."""
     subset = SUBSETS[name]
     data = subset.write(out / "data" / name, SIZES[name])
-    flags = {"encoder": subset.encoder, "epochs": EPOCHS, "data": data, "audit": "off"}
+    flags: dict[str, Any] = {
+        **subset.settings,
+        "encoder": subset.encoder,
+        "epochs": EPOCHS,
+        "data": data,
+        "audit": "off",
+    }
     flags["learning_rate"] = "auto"  # the method's own, not one that a preset chose for one of them
     return Request(load_catalog(), subset.task, flags)
 

@@ -74,8 +74,9 @@ def measure(method: str, rate: float, name: str) -> dict[str, Any]:
     """Train on a part of the data and score the validation part."""
     subset, catalog = SUBSETS[name], load_catalog()
     with tempfile.TemporaryDirectory() as folder:
-        flags: dict[str, Any] = {"encoder": subset.encoder, "method": method, "epochs": EPOCHS, "learning_rate": rate}
-        flags |= {"data": subset.write(Path(folder) / "data", SIZES[name]), "audit": "off", "coverage": 0}
+        flags: dict[str, Any] = {**subset.settings, "encoder": subset.encoder, "method": method, "epochs": EPOCHS}
+        flags |= {"learning_rate": rate, "audit": "off", "coverage": 0}
+        flags |= {"data": subset.write(Path(folder) / "data", SIZES[name])}
         settings = resolve_settings(catalog, subset.task, flags)
         metrics = run_settings(settings, out=Path(folder) / "run", catalog=catalog).metrics
     score = metrics["valid"][subset.score]

@@ -27,7 +27,7 @@ def write_recipe(folder: Path) -> None:
         pad_token_id=SYMBOLS.index("<pad>"),
         mask_token_id=SYMBOLS.index("<mask>"),
         hidden_size=224,
-        num_hidden_layers=6,
+        num_hidden_layers=12,
         num_attention_heads=7,
         intermediate_size=896,
         max_position_embeddings=LIMIT + 2,

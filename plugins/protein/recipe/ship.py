@@ -1,6 +1,6 @@
 """Put a pre-trained encoder into the package, with a model card that is written from what the training measured.
 
-python plugins/protein/recipe/ship.py OUT
+python plugins/protein/recipe/ship.py OUT "NAME OF THE DEVICE"
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ reaches with it, and without, is in the project's results.
 ## How it was made
 
     sh plugins/protein/recipe/pretrain.sh OUT {plan}
-    python plugins/protein/recipe/ship.py OUT
+    python plugins/protein/recipe/ship.py OUT "{device}"
 
-Seed {seed}; {seconds:,.0f} s on {machine}, beside other work. {mask:.0%} of the residues were hidden as in BERT.
+Seed {seed}; {seconds:,.0f} s on {device}, which did other work
+beside. {mask:.0%} of the residues were hidden as in BERT.
 
 ## Held-out perplexity
 
@@ -57,7 +58,7 @@ Seed {seed}; {seconds:,.0f} s on {machine}, beside other work. {mask:.0%} of the
 
 def main() -> None:
     """Copy the encoder and write the card."""
-    out = Path(sys.argv[1])
+    out, device = Path(sys.argv[1]), sys.argv[2]
     metrics = json.loads((out / "metrics.json").read_text())
     weights = out / "encoder" / "model.safetensors"
     if weights.stat().st_size > LIMIT:
@@ -65,11 +66,11 @@ def main() -> None:
     for path in (out / "encoder").iterdir():
         shutil.copyfile(path, FOLDER / path.name)
     config = json.loads((FOLDER / "config.json").read_text())
-    (FOLDER / "MODEL_CARD.md").write_text(CARD.format(**_facts(metrics, config)))
+    (FOLDER / "MODEL_CARD.md").write_text(CARD.format(**_facts(metrics, config, device)))
     print(f"written: {FOLDER}")
 
 
-def _facts(metrics: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+def _facts(metrics: dict[str, Any], config: dict[str, Any], device: str) -> dict[str, Any]:
     settings, data, last = metrics["settings"], metrics["data"], metrics["curve"][-1]
     rows = [
         f"| {point['step']:,} | {point['tokens']:,} | {point['perplexity']:.3f} | {point['accuracy']:.1%} |"
@@ -89,10 +90,10 @@ def _facts(metrics: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         "crop": settings["crop"] - 2,
         "long_crop": settings["long_crop"] - 2,
         "valid_share": settings["valid_share"],
-        "plan": settings["steps"],
+        "plan": f"{settings['hours']:.3f}",
         "seed": settings["seed"],
         "seconds": metrics["train"]["seconds"],
-        "machine": metrics["machine"],
+        "device": device,
         "mask": settings["mask_share"],
         "curve": "\n".join(rows),
         "sources": "\n".join(f"| {name} | {digest} |" for name, digest in data["sources"].items()),
