@@ -100,7 +100,7 @@ def best_rates(runs: list[dict[str, Any]]) -> dict[str, float]:
             name: {run["rate"]: run["value"] for run in runs if (run["method"], run["data"]) == (method, name)}
             for name in SIZES
         }
-        whole = [rated for rated in scores.values() if len(rated) == len(rates)]
+        whole = [rated for rated in scores.values() if all(rate in rated for rate in rates)]
         if whole:
             found[method] = max(rates, key=lambda rate: statistics.fmean(rated[rate] for rated in whole))
     return found

@@ -16,6 +16,7 @@ from torch import nn
 from labtune.catalog import Catalog
 from labtune.data.batching import stable_seed
 from labtune.encoder.base import Encoder
+from labtune.encoder.segments import add_segments
 from labtune.encoder.tuned import build_encoder, load_trained, save_trained
 from labtune.encoder.vocabulary import learn_characters
 from labtune.errors import RunError, SettingsError
@@ -53,8 +54,9 @@ def build_parts(
     """Build the parts for a training: an encoder, mostly pre-trained, and a fresh head.
 
     First weights that are random depend on the seed alone. A tokenizer that learns, such as a vocabulary, learns from
-    the training records; so does an encoder of text whose vocabulary lacks many of their characters. An encoder that is
-    given takes the place of the settings' own, and stays as it is.
+    the training records; so does an encoder of text whose vocabulary lacks many of their characters. Kinds of tokens
+    that a tokenizer sees and the vocabulary does not become segments. An encoder that is given takes the place of the
+    settings' own, and stays as it is.
     """
     with _seeded("encoder", settings):
         built = build_encoder(settings, catalog) if encoder is None else encoder
@@ -66,6 +68,10 @@ def build_parts(
     if texts is not None and encoder is None and settings.encoder_options.get("new_characters", True):
         with _seeded("characters", settings):
             learn_characters(built, texts(train))
+    kinds: Any = getattr(parts.tokenizer, "kinds", 0)
+    if kinds and encoder is None and settings.encoder_options.get("word_shapes", True):
+        tokenizer: Any = parts.tokenizer
+        tokenizer.first_kind = add_segments(built, kinds)
     return parts
 
 

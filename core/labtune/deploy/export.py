@@ -43,7 +43,8 @@ def export_run(run: str | Path, form: str, out: str | Path | None = None) -> dic
     Returns
     -------
     dict
-        ``out``, ``format`` and ``bytes``.
+        ``out``, ``format`` and ``bytes``; and a ``note`` where a user of the other library has to know something, which
+        stands in the folder's ``README.md`` as well.
 
     Raises
     ------
@@ -55,13 +56,15 @@ def export_run(run: str | Path, form: str, out: str | Path | None = None) -> dic
     target = Path(out) if out else folder.path / f"export-{form}"
     settings = Settings.from_toml(folder.settings)
     with _beside(target) as partial:
-        FORMS[form](folder, settings, partial)
+        note = FORMS[form](folder, settings, partial)
+        if note:
+            (partial / "README.md").write_text(note + "\n", encoding="utf-8")
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    return {"out": str(target), "format": form, "bytes": size}
+    return {"out": str(target), "format": form, "bytes": size, **({"note": note} if note else {})}
 
 
-def write_hf(folder: RunFolder, settings: Settings, out: Path) -> None:
-    """Merge everything into a plain classifier of transformers."""
+def write_hf(folder: RunFolder, settings: Settings, out: Path) -> str:
+    """Merge everything into a plain classifier of transformers; return what its users have to know of its inputs."""
     parts = load_parts(settings, load_catalog(), folder.model)
     head = parts.model.head
     restore(parts.model.encoder)
@@ -78,9 +81,10 @@ def write_hf(folder: RunFolder, settings: Settings, out: Path) -> None:
         raise RunError(
             f"the head {parts.task.head!r} has no counterpart among transformers' classifiers: use labtune to predict"
         )
+    return str(getattr(parts.tokenizer, "usage", ""))
 
 
-def write_peft(folder: RunFolder, settings: Settings, out: Path) -> None:
+def write_peft(folder: RunFolder, settings: Settings, out: Path) -> str:
     """Copy the adapter, which is in peft's format already, and the head."""
     adapter = folder.model / ENCODER_FOLDER
     if not (adapter / ADAPTER_CONFIG).is_file():
@@ -90,9 +94,10 @@ def write_peft(folder: RunFolder, settings: Settings, out: Path) -> None:
     shutil.copytree(adapter, out)
     for name in (HEAD_FILE, LABELS_FILE):
         shutil.copy(folder.model / name, out)
+    return ""
 
 
-FORMS: dict[str, Callable[[RunFolder, Settings, Path], None]] = {"hf": write_hf, "peft": write_peft}
+FORMS: dict[str, Callable[[RunFolder, Settings, Path], str]] = {"hf": write_hf, "peft": write_peft}
 
 
 def _tanh_layer(head: SequenceHead, *, wanted: bool) -> nn.Linear | None:

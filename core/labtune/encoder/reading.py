@@ -45,6 +45,8 @@ class Reading:
     new_characters
         Whether a vocabulary of texts grows by the characters that training data hold and it lacks; see
         :mod:`labtune.encoder.vocabulary`.
+    word_shapes
+        Whether the case of words goes in beside a vocabulary that ignores it; see :mod:`labtune.encoder.segments`.
     """
 
     dropout: float | None = None
@@ -52,6 +54,7 @@ class Reading:
     gradient_checkpointing: bool = False
     packed: bool = True
     new_characters: bool = True
+    word_shapes: bool = True
 
 
 def read_encoder(folder: Path, name: str, reading: Reading) -> HubEncoder:

@@ -14,6 +14,7 @@ from labtune.errors import DataError, SettingsError
 from labtune.protocols import Batch
 from labtune.ragged import Ragged, offsets_of
 from labtune.specs import Labels, Record
+from labtune_ner.shapes import SHAPES, shape_of
 from labtune_ner.tags import encode
 
 # Combining marks belong to the letter before them, but Python's \w leaves them out.
@@ -63,11 +64,23 @@ def words_of(record: Record) -> Words:
     return Words(" ".join(record.input), offsets)
 
 
+class Alignment(NamedTuple):
+    """Tokens of words: ids ``(N,)``, each first subword's position in its record ``(U,)``, each token's word ``(N,)``.
+
+    Words are numbered through all records; special tokens belong to word -1.
+    """
+
+    ids: Ragged
+    units: Ragged
+    owners: np.ndarray
+
+
 class WordTokenizer:
     """Lists of words, or texts, through the encoder's vocabulary; the first subword of each word stands for it.
 
     Nothing is cut. A word that the vocabulary leaves without a subword (a lone control character, a variation selector)
-    is read as the unknown token, so that words and units stay aligned.
+    is read as the unknown token, so that words and units stay aligned. Where the vocabulary ignores case and the
+    encoder can learn further segments, the shape of each word goes in as the segment of its tokens.
 
     Parameters
     ----------
@@ -75,6 +88,13 @@ class WordTokenizer:
         The encoder's fast tokenizer.
     labels
         Of kind ``spans``; targets are the tags of :func:`labtune_ner.tags.tag_names`.
+
+    Attributes
+    ----------
+    kinds
+        Shapes that the vocabulary does not tell apart; 0 for a vocabulary that heeds case.
+    first_kind
+        Segment of the first of them; None where the encoder has none for them.
     """
 
     def __init__(self, vocabulary: Any, labels: Labels) -> None:
@@ -88,27 +108,63 @@ class WordTokenizer:
         empty = self._encode([["a"]])[0].word_ids
         self.prefix = empty.index(0)
         self.suffix = empty[::-1].index(0)
+        self.kinds = len(SHAPES) if self._ignores_case() else 0
+        self.first_kind: int | None = None
 
     def __call__(self, records: Sequence[Record]) -> Batch:
         """Tokenise; ``units`` holds the position of the first subword of each word."""
         words = [_list_of(record) for record in records]
-        ids, units = self._align(words)
-        for row in np.flatnonzero(units.lengths.numpy() != [len(row) for row in words]):
+        found = self._align(words)
+        lengths = [len(row) for row in words]
+        for row in np.flatnonzero(found.units.lengths.numpy() != lengths):
             words[row] = [word if self._has_subword(word) else self.unknown for word in words[row]]
-        if units.lengths.tolist() != [len(row) for row in words]:
-            ids, units = self._align(words)
+        if found.units.lengths.tolist() != lengths:
+            found = self._align(words)
         return Batch(
             records=records,
-            inputs={"input_ids": ids},
+            inputs={"input_ids": found.ids, **self._segments(records, found)},
             prefix=self.prefix,
             suffix=self.suffix,
-            units=units,
+            units=found.units,
             targets=self._targets(records, words),
         )
 
     def texts(self, records: Sequence[Record]) -> Iterator[str]:
         """What the vocabulary reads."""
         return (word for record in records for word in _list_of(record))
+
+    @property
+    def usage(self) -> str:
+        """What a user of the encoder without this tokenizer has to know; empty when there is nothing."""
+        if self.first_kind is None:
+            return ""
+        kinds = ", ".join(f"{number} for {name}" for number, name in enumerate(SHAPES, start=self.first_kind))
+        return (
+            "This model reads the case of words, which its vocabulary ignores, as token_type_ids: 0 for words without "
+            f"a capital and for special tokens, {kinds} (a single letter), the same for all pieces of a word. Without "
+            "them it finds fewer names; a run with encoder_options.word_shapes=false does not need them."
+        )
+
+    def state(self) -> dict[str, int | None]:
+        """Return what was agreed with the encoder."""
+        return {"first_kind": self.first_kind}
+
+    def restore(self, state: dict[str, int | None]) -> None:
+        """Take it back."""
+        self.first_kind = state["first_kind"]
+
+    def _ignores_case(self) -> bool:
+        upper, lower = (encoding.ids for encoding in self._encode([["A"], ["a"]]))
+        return bool(upper == lower)
+
+    def _segments(self, records: Sequence[Record], found: Alignment) -> dict[str, Ragged]:
+        """Segments ``(N,)`` by the shapes of words; special tokens and words without a capital are in segment 0."""
+        if self.first_kind is None:
+            return {}
+        words = (word for record in records for word in _list_of(record))
+        shapes = np.array([*map(shape_of, words), 0])  # the last for special tokens
+        kinds = np.where(shapes > 0, self.first_kind - 1 + shapes, 0)
+        return {"token_type_ids": found.ids.with_values(torch.from_numpy(kinds[found.owners]))}
 
     def _lead(self) -> str:
         """Find what goes before each word: a blank where the vocabulary would else take it for the inside of a word."""
@@ -128,8 +184,7 @@ class WordTokenizer:
         )
         return list(encoded.encodings)
 
-    def _align(self, words: Sequence[Sequence[str]]) -> tuple[Ragged, Ragged]:
-        """Token ids ``(N,)``, and the position within its record of each first subword ``(U,)``."""
+    def _align(self, words: Sequence[Sequence[str]]) -> Alignment:
         encodings = self._encode(words) if words else []
         ids = Ragged.from_rows([encoding.ids for encoding in encodings], dtype=torch.long)
         owners = [-1 if owner is None else owner for encoding in encodings for owner in encoding.word_ids]
@@ -138,7 +193,9 @@ class WordTokenizer:
         first = np.flatnonzero((owner >= 0) & ((np.diff(owner, prepend=-1) != 0) | (np.diff(record, prepend=-1) != 0)))
         positions = first - ids.offsets.numpy()[record[first]]
         lengths = np.bincount(record[first], minlength=len(ids))
-        return ids, Ragged(torch.from_numpy(positions), offsets_of(torch.from_numpy(lengths)))
+        before = np.cumsum([0, *map(len, words)])[record]  # words of the records before
+        units = Ragged(torch.from_numpy(positions), offsets_of(torch.from_numpy(lengths)))
+        return Alignment(ids, units, np.where(owner >= 0, owner + before, -1))
 
     def _has_subword(self, word: str) -> bool:
         return 0 in self._encode([[word]])[0].word_ids
