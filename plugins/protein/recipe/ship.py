@@ -31,8 +31,8 @@ Half of the sequences are enzymes, most of them bacterial; animals and plants ar
 held out for perplexity only; they are no test of homology.
 
 It knows little of structure: the heads of `labtune-protein` read the letters themselves, and where the two
-were compared, for secondary structure and contacts, fresh weights of the same network did as well. What every task
-reaches with it, and without, is in the project's results.
+were compared, for secondary structure and contacts, fresh weights of the same network did almost as well. What every
+task reaches with it, and without, is in the project's results.
 
 ## How it was made
 
