@@ -17,6 +17,10 @@ GRIDS = {
 }
 FIRST_SWEEP = {"ner.conll2003": "CoNLL-2003 (entity F1)", "finance.sentiment": "PhraseBank (macro F1)"}
 SHAPES = {"esm2_650m": "ESM-2 650M's shape", "esm2_3b": "ESM-2 3B's shape"}
+APART = {  # in what the runs differ from the task's own settings
+    "conll2003": " Words go in without their shapes, which only full fine-tuning would see.",
+    "secondary_structure": " The head is one linear layer: convolutions would hide what the encoder learns.",
+}
 MEASURED = {
     "esm_memory_measured": "a CPU that multiplies bfloat16: resident memory, less that of the process before it, which "
     "had trained a tiny encoder",
@@ -75,7 +79,7 @@ def grid(name: str) -> str:
         f"{content['encoder']}, {content['epochs']} epochs, records: {sizes}. Each method at its default rate. "
         f"{len(content['combinations'])} of {possible} combinations measured so far; of these, by validation scores "
         f"and memory: {best} Memory is the peak of the whole process, Python and libraries included; times are of "
-        f"one thread, with another such run on the second core. Refused: {refused}."
+        f"one thread, with another such run on the second core. Refused: {refused}.{APART.get(name, '')}"
     )
     return section(f"Methods and bits: {GRIDS[name]}", content["command"], note, rows)
 
