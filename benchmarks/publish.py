@@ -31,7 +31,7 @@ TITLES = {
     "phrasebank": "Finance sentiment: PhraseBank, all annotators agree",
 }
 NOTES = {
-    "conll2003": "Entity F1 on the test set as published (3,453 sentences); the encoder is all-MiniLM-L6-v2 (uncased).",
+    "conll2003": "Entity F1 on the test set as published (3,453 sentences); the encoder is all-MiniLM-L6-v2; its vocabulary ignores case, which labtune tells it by the segments of tokens and the Trainer does not.",
     "phrasebank": "Stratified 70/15/15 split by seed, equal sentences on one side.",
 }
 STARTS = {
