@@ -31,7 +31,8 @@ TITLES = {
     "phrasebank": "Finance sentiment: PhraseBank, all annotators agree",
 }
 NOTES = {
-    "conll2003": "Entity F1 on the test set as published (3,453 sentences); the encoder is all-MiniLM-L6-v2; its vocabulary ignores case, which labtune tells it by the segments of tokens and the Trainer does not.",
+    "conll2003": "Entity F1 on the test set as published (3,453 sentences); the encoder is all-MiniLM-L6-v2, whose "
+    "vocabulary ignores case: labtune tells it the case of words by the segments of their tokens, the Trainer does not.",
     "phrasebank": "Stratified 70/15/15 split by seed, equal sentences on one side.",
 }
 STARTS = {
