@@ -32,7 +32,7 @@ TITLES = {
 }
 NOTES = {
     "conll2003": "Entity F1 on the test set as published (3,453 sentences); the encoder is all-MiniLM-L6-v2, whose "
-    "vocabulary ignores case: labtune tells it the case of words by the segments of their tokens, the Trainer does not.",
+    "vocabulary ignores case: labtune tells it the case of words by the segments of tokens, the Trainer does not.",
     "phrasebank": "Stratified 70/15/15 split by seed, equal sentences on one side.",
 }
 STARTS = {
