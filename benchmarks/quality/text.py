@@ -157,7 +157,7 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Spread of every figure by who, and labtune's speed over each peer's, seed by seed."""
     figures = [key for key in runs[0] if key not in ("who", "seed", "split") and runs[0][key] is not None]
     names = list(dict.fromkeys(run["who"] for run in runs))
-    pick: Callable[[str, str], list[float]] = lambda who, key: [run[key] for run in runs if run["who"] == who]  # noqa: E731
+    pick: Callable[[str, str], list[float]] = lambda who, key: [run[key] for run in runs if run["who"] == who]  # noqa: E731  used twice, below
     table = {who: {key: common.spread(pick(who, key)) for key in figures} for who in names}
     for who in names:
         if who == "labtune":

@@ -81,7 +81,7 @@ def load_head(head: nn.Module, folder: Path) -> None:
     path = folder / HEAD_FILE
     try:
         head.load_state_dict(load_file(path))
-    except Exception as error:
+    except Exception as error:  # torch, safetensors and the system each raise their own
         raise RunError(f"{path}: the head's weights cannot be read ({_first_line(error)}); train again") from error
 
 

@@ -123,7 +123,7 @@ def _assemble(settings: Settings, catalog: Catalog, labels: Labels, encoder: Enc
         return catalog.build(kind, chosen.pop("name", default), *args, labels, **chosen)
 
     with _seeded("head", settings):
-        head: nn.Module = build("heads", task.head, settings.head, encoder.row_width)
+        head: nn.Module = build("heads", task.head, settings.head, encoder.width)
         connect: Any = getattr(head, "connect", None)
         if connect is not None:
             connect(encoder)

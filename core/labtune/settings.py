@@ -61,7 +61,8 @@ class Settings:
     precision
         Of the arithmetic; ``auto`` takes bfloat16 where the accelerator has it.
     compile
-        Whether torch compiles the encoder's blocks, on a GPU: steps take about half the time after a first minute.
+        Whether torch compiles the encoder's blocks, on a GPU: the first step takes seconds more, the
+        others about two thirds of the time or less.
     patience
         Epochs without a better validation score before stopping; 0 never stops early.
     shard

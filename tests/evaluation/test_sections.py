@@ -72,4 +72,4 @@ def test_unreadable_content_is_named(content: dict[str, object], message: str) -
 
 def test_other_objects_are_refused() -> None:
     with pytest.raises(TypeError, match="cannot hold"):
-        Table("T", ["a"], [[object()]])  # type: ignore[list-item]
+        Table("T", ["a"], [[object()]])  # type: ignore[list-item]  # what is to be refused

@@ -95,7 +95,7 @@ def _has_kernel(rows: Tensor) -> bool:
     return rows.is_cuda and rows.dtype in (torch.bfloat16, torch.float16) and _is_ampere(rows.device)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch leaves it so
 @cache
 def _is_ampere(device: torch.device) -> bool:
     return torch.cuda.get_device_capability(device) >= (8, 0)

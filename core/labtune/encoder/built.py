@@ -61,5 +61,5 @@ def load_weights(network: nn.Module, folder: Path) -> None:
     path = folder / WEIGHTS_FILE
     try:
         network.load_state_dict(load_file(path))
-    except Exception as error:
+    except Exception as error:  # torch, safetensors and the system each raise their own
         raise EncoderError(f"{path}: the weights cannot be read ({str(error).splitlines()[0]}); train again") from error

@@ -1,4 +1,4 @@
-"""Compiled transformer blocks: fewer passes over memory, for a minute of compilation at the first step."""
+"""Compiled transformer blocks: fewer passes over memory, for some seconds at the first step."""
 
 from __future__ import annotations
 

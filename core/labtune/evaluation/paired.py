@@ -153,7 +153,7 @@ def disagreements(
 
 def _comparable(value: object, kind: LabelKind) -> object:
     unordered = kind in ("multilabel", "spans") and isinstance(value, (list, tuple))
-    return {tuple(item) if kind == "spans" else item for item in value} if unordered else value  # type: ignore[attr-defined]
+    return {tuple(item) if kind == "spans" else item for item in value} if unordered else value  # type: ignore[attr-defined]  # both kinds are lists
 
 
 def _closer(

@@ -223,7 +223,7 @@ class _Loop:
         curve = folder.curve(self.progress.step)
         wrapped, optimizer = accelerator.prepare(self.model, self.optimizer)
         base, began = self.progress.seconds, time.perf_counter()
-        batches = self._draw(self.progress.step)
+        batches = self._draw()
         with StopRequest(folder.path, "pretrain TASK FILE…") as stop:
             while (share := self._share_done()) < 1:
                 rate = settings.learning_rate * rate_factor(self.progress.step, share, settings)
@@ -231,7 +231,7 @@ class _Loop:
                 tokens = sum(len(batch.tokens.values) for batch in batches) * accelerator.num_processes
                 self.progress.step += 1
                 self.progress.tokens += tokens
-                batches = self._draw(self.progress.step)  # while an accelerator is still at the step before
+                batches = self._draw()  # while an accelerator is still at the step before
                 loss = float(mean)
                 if not math.isfinite(loss):
                     raise TrainingError(f"the loss is {loss} at step {self.progress.step}; try a smaller learning rate")
@@ -267,10 +267,11 @@ class _Loop:
                 drawn, segments, follows = corpus.draw_pairs(rng, crop=crop, budget=budget)
                 yield replace(self.masking(drawn, rng), segments=segments, follows=follows)
 
-    def _draw(self, step: int) -> list[Masked]:
-        """Draw what a step learns from."""
+    def _draw(self) -> list[Masked]:
+        """Draw what the next step learns from."""
         settings, accelerator = self.settings, self.accelerator
-        rng = np.random.default_rng(stable_seed("pretrain", settings.seed, step, accelerator.process_index))
+        place = (settings.seed, self.progress.step, accelerator.process_index)
+        rng = np.random.default_rng(stable_seed("pretrain", *place))
         crop = self._crop(self._share_done())
         return list(self._masked("train", rng, crop, settings.step_tokens // accelerator.num_processes))
 

@@ -84,7 +84,7 @@ def _database(source: str) -> Iterator[NDArray[np.float64]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that nothing was found is told below
             found = pyjaspar.jaspardb(release=release).fetch_motifs(collection="CORE", tax_group=[group])
-    except Exception as error:
+    except Exception as error:  # the library lets its database's and parsers' errors through
         raise SettingsError(f"known motifs {source!r} cannot be fetched: {error}") from error
     if not found:
         raise SettingsError(f"{release} has no group {group!r}; groups are fungi, plants, vertebrates, insects, …")

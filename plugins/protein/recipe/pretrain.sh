@@ -12,4 +12,4 @@ exec labtune pretrain protein.property "$BIO"/protein_text/*.fasta.gz "$BIO"/pro
     --encoder protein.mini --weights fresh --out "$OUT" $RESUME \
     --set hours="$HOURS" --set compile=true --set step_tokens=98304 --set batch_tokens=98304 \
     --set mask_share=0.2 --set crop=256 --set long_crop=512 --set long_share=0.2 --set learning_rate=1.5e-3 \
-    --set warmup=300 --set cooldown=0.3 --set valid_every=1000 --set checkpoint_every=1000 --set storage=bfloat16
+    --set warmup=300 --set cooldown=0.3 --set valid_every=1000 --set checkpoint_every=2000 --set storage=bfloat16

@@ -40,7 +40,7 @@ task reaches with it, and without, is in the project's results.
     python plugins/protein/recipe/ship.py OUT "{device}"
 
 Seed {seed}; {seconds:,.0f} s on {device}, which did other work
-beside. {mask:.0%} of the residues were hidden as in BERT.
+beside, with a corpus that had been built elsewhere. {mask:.0%} of the residues were hidden as in BERT.
 
 ## Held-out perplexity
 

@@ -78,7 +78,7 @@ def make_genes(namings: Mapping[str, Sequence[str]], some: csr_matrix, wanted: s
         )
     further = {name: tuple(namings[name]) for name in others}
     if wanted in STATES:
-        return Genes(names, wanted, further, where)  # type: ignore[arg-type]
+        return Genes(names, wanted, further, where)  # type: ignore[arg-type]  # checked above
     if wanted == "any":
         return Genes(names, "scaled", further, where)
     state = detect_state(some.data, where)

@@ -100,7 +100,7 @@ class CellTable:
         """Yield a record a cell; raises DataError if a column is missing or a value impossible."""
         self._check_columns(roles)
         for start, block in blocks(self.matrix):
-            check_block(block, genes, lambda row, start=start: self._place(start + row))  # type: ignore[misc]
+            check_block(block, genes, lambda row, start=start: self._place(start + row))  # type: ignore[misc]  # a default is a type's blind spot
             yield from self._block(roles, genes, start, block)
 
     def _place(self, row: int) -> str:

@@ -23,8 +23,8 @@ class PairHead(nn.Module):
 
     Every map is made symmetric and freed of what each residue's row and column bring by themselves (average product
     correction, Dunn et al. 2008, doi:10.1093/bioinformatics/btm604), as Rao et al. (2021, ICLR) do. The encoder's own
-    maps are read where it shows them. Residual networks of dilated
-    convolutions read the neighbourhood: of a residue, before residues are paired, and then of a pair.
+    maps are read where it shows them. Residual networks of dilated convolutions read the neighbourhood: of a residue,
+    before residues are paired, and then of a pair.
 
     Parameters
     ----------
@@ -62,6 +62,7 @@ class PairHead(nn.Module):
         if labels.kind != "spans":
             raise SettingsError("head 'protein.pairs' predicts pairs, so it needs labels of kind spans")
         self.labels = labels
+        self.width = width
         self.layers, self.maps, self.channels = layers, maps, channels
         self.attention: Attention | None = None
         self.convolutions = ChainConvolutions(width, along, dropout=dropout)
@@ -79,8 +80,6 @@ class PairHead(nn.Module):
         """Ask the encoder for its attention maps, and make room for them."""
         self.attention = encoder.share_attention(self.layers) if self.layers else None
         if self.attention is not None:
-            along, dropout = self.query.in_features, self.dropout.p
-            self.convolutions = ChainConvolutions(encoder.width, along, dropout=dropout)
             self.attended = nn.Linear(self.attention.layers * self.attention.heads, self.channels, bias=False)
 
     def forward(self, hidden: Ragged, batch: Batch) -> Output:
@@ -101,13 +100,12 @@ class PairHead(nn.Module):
             ``(B, T, T, D)``, and which places are pairs ``(B, T, T)``.
         """
         rows = residue_states(hidden, batch)
-        width = self.convolutions.states.in_features
-        states = self.convolutions(rows.with_values(rows.values[:, :width]), residue_letters(batch))  # (U, A)
+        states = self.convolutions(rows.with_values(rows.values[:, : self.width]), residue_letters(batch))  # (U, A)
         block, mask = states.padded()  # (B, T, A), (B, T)
         both = mask[:, :, None] & mask[:, None, :]  # (B, T, T)
         pairs = self._pairs(self.dropout(block), both)  # (B, T, T, D)
         if self.attention is not None:
-            maps = attention_maps(hidden.with_values(hidden.values[:, width:]), self.attention, batch)
+            maps = attention_maps(hidden.with_values(hidden.values[:, self.width :]), self.attention, batch)
             pairs = pairs + self.attended(maps.to(pairs.dtype)) * both[..., None]
         for layer in self.blocks:
             pairs = layer(pairs, both)
