@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from labtune.encoder.base import Encoder
+from labtune.encoder.dropout import cheapen_dropout
 from labtune.errors import RunError, SettingsError
 from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged, Windows, plan_windows
@@ -33,6 +34,7 @@ class Model(nn.Module):
         self.encoder = encoder
         self.head = head
         self.window_overlap = window_overlap
+        cheapen_dropout(self)
 
     def windows(self, batch: Batch) -> Windows | None:
         """Plan windows for records over the limit; None when all fit."""

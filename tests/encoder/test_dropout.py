@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import nn
 
 from labtune.encoder import tiny
+from labtune.encoder.base import Encoder
 from labtune.encoder.dropout import CheapDropout
+from labtune.encoder.fresh import token_embeddings
+from labtune.model import Model
+from labtune.pretraining.objective import MaskedLanguageModel
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
@@ -49,6 +56,14 @@ def test_off_in_evaluation() -> None:
     assert CheapDropout(0.5).eval()(values) is values
 
 
-def test_encoders_use_it() -> None:
-    kinds = {type(module) for module in tiny.build().modules() if isinstance(module, torch.nn.Dropout)}
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda encoder: Model(encoder, nn.Sequential(nn.Linear(encoder.width, 8), nn.Dropout(0.2))),
+        lambda encoder: MaskedLanguageModel(encoder, token_embeddings(encoder)),
+    ],
+    ids=["fine-tuning", "pre-training"],
+)
+def test_all_that_learns_uses_it(model: Callable[[Encoder], nn.Module]) -> None:
+    kinds = {type(module) for module in model(tiny.build()).modules() if isinstance(module, nn.Dropout)}
     assert kinds == {CheapDropout}

@@ -15,7 +15,6 @@ from transformers.utils import logging as chatter
 
 from labtune.encoder.attention import PACKED
 from labtune.encoder.base import Attention, Encoder
-from labtune.encoder.dropout import cheapen_dropout
 from labtune.encoder.fading import fading, without_fade
 from labtune.encoder.families import FAMILIES, Family
 from labtune.encoder.packing import Packing
@@ -45,7 +44,6 @@ class HubEncoder(Encoder):
     def __init__(self, model: PreTrainedModel, tokenizer: Any) -> None:
         super().__init__()
         self.blank = _blank(tokenizer)
-        cheapen_dropout(model)
         self.model = model
         self.tokenizer = tokenizer
         self.width = int(model.config.hidden_size)

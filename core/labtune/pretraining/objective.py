@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labtune.encoder.base import Encoder
+from labtune.encoder.dropout import cheapen_dropout
 from labtune.pretraining.masking import Masked
 
 
@@ -66,6 +67,7 @@ class MaskedLanguageModel(nn.Module):
         self.encoder = encoder
         self.embeddings = (embeddings,)  # in a tuple, so that they are not registered twice
         self.head = MaskedLanguageHead(encoder.width, embeddings.num_embeddings, pairs=pairs)
+        cheapen_dropout(self)
 
     def forward(self, masked: Masked) -> Tensor:
         """Negative log-likelihood of the hidden tokens, summed, in nats.

@@ -66,16 +66,17 @@ class StepRunner:
         """
         while (loss := self._gradients(rows, step)) is None:
             self._halve_budget(rows, step, journal)
-        value = float(cast("Tensor", self.accelerator.reduce(loss, "sum")))
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} at step {step + 1}; try a smaller learning rate, or --set precision=float32"
-            )
+        whole = cast("Tensor", self.accelerator.reduce(loss, "sum"))
         drop_idle_gradients(self.optimizer)
         if self.training.settings.clip:
             self.accelerator.clip_grad_norm_(self.parameters, self.training.settings.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        value = float(whole)  # read last: it waits for the device, which until here was told all there is to do
+        if not math.isfinite(value):  # the weights are spoiled, but no checkpoint has them
+            raise TrainingError(
+                f"the loss is {value} at step {step + 1}; try a smaller learning rate, or --set precision=float32"
+            )
         return value, int(self.lengths[rows].sum())
 
     def _gradients(self, rows: np.ndarray, step: int) -> Tensor | None:
