@@ -34,6 +34,7 @@ def method_sections() -> list[str]:
     makers: dict[str, Callable[[], str]] = {
         "breadth": breadth,
         **{f"grid-{name}": lambda name=name: grid(name) for name in GRIDS},
+        "precision": precision,
         "closeness": closeness,
         "esm_memory": memory,
         **{name: lambda name=name: measured_memory(name) for name in MEASURED},
@@ -88,6 +89,27 @@ def over_seeds(found: dict[str, Any]) -> str:
     """Mean over seeds, their standard deviation, and the interval of a run."""
     spread = "" if found["spread"] is None else f" ± {found['spread']:.3f}"
     return f"{found['value']:.3f}{spread} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def precision() -> str:
+    """Training in bfloat16 beside float32: a row for each data set and seed."""
+    content = read("precision")
+    rows = [["data", "seed", "float32", "bfloat16", "difference", "bfloat16 takes, of the time"]]
+    for name, runs in content["data"].items():
+        for run in runs:
+            gap = f"{run['difference']:+.3f} [{run['low']:+.3f}, {run['high']:+.3f}]"
+            share = f"{run['seconds']['bfloat16'] / run['seconds']['float32']:.0%}"
+            rows.append([GRIDS[name], str(run["seed"]), f"{run['first']:.3f}", f"{run['second']:.3f}", gap, share])
+    sizes = "; ".join(
+        f"{GRIDS[name]}: {', '.join(f'{count:,} {part}' for part, count in content['records'][name].items())}"
+        for name in content["data"]
+    )
+    note = (
+        f"All weights learn for {content['settings']['epochs']} epochs, from the same first weights and in the same "
+        "order; weights and optimiser are in float32 in both. Scores on test data, with the paired 95 % interval of "
+        f"the difference. Records: {sizes}. Times are of one thread, with another such run on the second core."
+    )
+    return section("Arithmetic in bfloat16", content["command"], note, rows)
 
 
 def closeness() -> str:

@@ -97,3 +97,20 @@ def test_no_room_for_the_states(training, monkeypatch):
     ):
         pass
     assert list(made.checkpoints.iterdir()) == []
+
+
+def test_a_head_may_learn_from_all_states_at_once(training):
+    made = training(frozen=True)
+    seen = []
+
+    def settle(batch, encode):
+        piece = batch.select([5, 2])
+        seen.append((len(batch), encode(piece), made.model.encode(piece)))
+
+    made.model.head.settle = settle
+    with embedded(made, Accelerator()) as ready:
+        fit(ready, Accelerator())
+    ((count, found, expected),) = seen
+    assert count == len(made.train)
+    torch.testing.assert_close(found.values, expected.values, atol=1e-5, rtol=1e-5)
+    assert found.offsets.tolist() == expected.offsets.tolist()

@@ -158,13 +158,13 @@ class Pool(nn.Module):
         """Pool the states of each record."""
         if self.mode == "first":
             return hidden.values[hidden.offsets[:-1].to(hidden.values.device)]
-        content = _content(hidden, batch)
+        own = content(hidden, batch)
         if self.mode == "max":
-            return content.max()
+            return own.max()
         if self.query is None:
-            return content.mean()
-        weights = content.with_values(self.query(content.values)).softmax()
-        return content.with_values(content.values * weights.values).sum()
+            return own.mean()
+        weights = own.with_values(self.query(own.values)).softmax()
+        return own.with_values(own.values * weights.values).sum()
 
 
 class TargetScale(nn.Module):
@@ -208,8 +208,8 @@ def _output_layer(width: int, outputs: int) -> nn.Linear:
     return layer
 
 
-def _content(hidden: Ragged, batch: Batch) -> Ragged:
-    """Leave the special tokens at the two ends of every record out."""
+def content(hidden: Ragged, batch: Batch) -> Ragged:
+    """Leave the special tokens at the two ends of every record out: ``(N, C)`` to ``(N', C)``."""
     if not batch.prefix and not batch.suffix:
         return hidden
     lengths = (hidden.lengths - batch.prefix - batch.suffix).clamp(min=0)

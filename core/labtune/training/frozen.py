@@ -1,7 +1,8 @@
 """Train a head on a frozen encoder: the hidden states are computed once, to a memory-mapped file.
 
-The encoder then runs without dropout, so every epoch sees the same states; the head has its own dropout. The file lies
-in the run folder and goes when training ends.
+The encoder then runs without dropout, so every epoch sees the same states; the head has its own dropout. What a head
+can learn from all states at once, it learns first (``settle``). The file lies in the run folder and goes when training
+ends.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -70,7 +72,11 @@ def embedded(training: Training, accelerator: Accelerator) -> Iterator[Training]
             for data, file in zip((training.train, training.valid), files, strict=True)
         )
         assert train is not None
-        yield replace(training, model=Model(States(model.encoder.row_width), model.head), train=train, valid=valid)
+        ready = replace(training, model=Model(States(model.encoder.row_width), model.head), train=train, valid=valid)
+        settle: Any = getattr(model.head, "settle", None)
+        if settle is not None:
+            settle(train, ready.model.encode)
+        yield ready
     finally:
         for file in files:
             file.unlink(missing_ok=True)

@@ -34,7 +34,7 @@ def labtune_encoders() -> list[Component]:
         Component(
             name="protein.mini",
             target="labtune_protein.mini:locate",
-            summary="ESM-2's architecture with 3.6 million parameters, pre-trained by this project.",
+            summary="ESM-2's architecture with 7.3 million parameters, pre-trained by this project.",
         ),
         Component(
             name="protein.letters",
@@ -71,6 +71,11 @@ def labtune_heads() -> list[Component]:
             name="protein.composition",
             target="labtune_protein.kernels.heads:KernelHead",
             summary="Sequences of any length: a kernel regression on composition, and pooled states.",
+        ),
+        Component(
+            name="protein.states",
+            target="labtune_protein.kernels.heads:StatesHead",
+            summary="Sequences of any length: a kernel regression on the states of a frozen encoder.",
         ),
     ]
 

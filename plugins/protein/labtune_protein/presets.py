@@ -28,6 +28,7 @@ CONVOLUTION: Settings = {  # it starts from nothing and gains more from many sma
     "epochs": 5,
 }
 COMPOSITION: Settings = {"name": "protein.composition"}
+STATES: Settings = {"name": "protein.states"}
 PAIRS: Settings = {  # maps of pairs take the square of a length; the head starts from nothing, as above
     "batch_tokens": 512,
     "batch_size": 16,
@@ -66,8 +67,8 @@ def residue_presets(*, chained: bool) -> tuple[Preset, ...]:
 SEQUENCES = (
     Preset(
         name="mini",
-        summary="A kernel regression on composition, and the bundled encoder's states; minutes on a CPU.",
-        settings={**FROZEN, "head": COMPOSITION},
+        summary="A kernel regression on the bundled encoder's states; minutes on a CPU.",
+        settings={**FROZEN, "head": STATES},
     ),
     Preset(
         name="letters",

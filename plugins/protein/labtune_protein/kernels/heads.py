@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from labtune.protocols import Batch, Output
 from labtune.ragged import Ragged
 from labtune.specs import Labels
 from labtune_protein.kernels.prior import KernelPrior
+from labtune_protein.kernels.states import StatesPrior
 from labtune_protein.sites import SitesHead
 
 GAIN = 6.0  # from shares of labels to logits, at the start
@@ -55,6 +57,41 @@ class KernelHead(SequenceHead):
         """Hidden states ``(N, C)`` to logits ``(B, L)``."""
         learned = self.linear(self.dropout(self.pooling(hidden, batch))).float()
         return Output(Ragged.one_per_row(self.combine(self.prior(batch.records), learned, self.scale)))
+
+
+class StatesHead(SequenceHead):
+    """A kernel regression on the pooled states of a frozen encoder, corrected by a linear layer on them.
+
+    The regression is solved at once, where a linear layer would need hundreds of epochs. With an encoder that learns,
+    whose states change from step to step, there is none, and the head is its parent.
+
+    Parameters
+    ----------
+    width
+        C, the encoder's width.
+    labels
+        Of kind ``classes``, ``multilabel`` or ``values``.
+    dropout, pooling
+        See :class:`labtune.builtin.heads.SequenceHead`; of the linear layer.
+    """
+
+    def __init__(self, width: int, labels: Labels, *, dropout: float = 0.1, pooling: Pooling = "attention") -> None:
+        super().__init__(width, labels, dropout=dropout, pooling=pooling)
+        self.prior = StatesPrior(width, labels)
+        self.combine = Combination(labels)
+
+    def settle(self, batch: Batch, encode: Callable[[Batch], Ragged]) -> None:
+        """Learn the regression from the states of the training data."""
+        self.prior.fit(batch, encode)
+
+    def forward(self, hidden: Ragged, batch: Batch) -> Output:
+        """Hidden states ``(N, C)`` to logits ``(B, L)``."""
+        if not self.prior.knows:
+            return super().forward(hidden, batch)
+        pooled = self.pooling(hidden, batch)  # (B, C)
+        learned = self.linear(self.dropout(pooled)).float()
+        told = self.prior(hidden, batch)
+        return Output(Ragged.one_per_row(self.combine(told, learned, self.scale)), {"states": pooled})
 
 
 class VariantHead(SitesHead):

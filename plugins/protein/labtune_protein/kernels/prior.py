@@ -66,11 +66,11 @@ class KernelPrior(nn.Module):
 
     def fit(self, batch: Batch) -> None:
         """Solve for the training records."""
-        batch = self._some(batch)
+        batch = at_most(batch)
         sequences = [record.input for record in batch.records]
         self.letters = torch.frombuffer(bytearray("".join(sequences).encode()), dtype=torch.uint8)
         self.offsets = offsets_of([len(sequence) for sequence in sequences])
-        self.targets = self._encoded(batch)
+        self.targets = encoded(batch, self.labels)
         _, points, _ = self._prepare()
         centred = np.nan_to_num(self._transformed())
         regression = KernelRegression(*self.given)
@@ -116,27 +116,6 @@ class KernelPrior(nn.Module):
         found: np.ndarray = self.targets.double().cpu().numpy()
         return found
 
-    @staticmethod
-    def _some(batch: Batch) -> Batch:
-        """Take as many records as a kernel can hold, always the same."""
-        if len(batch) <= LARGEST:
-            return batch
-        log.warning(
-            "the kernel regression learns from %d of %d training records, drawn at random; what corrects it, from all",
-            LARGEST,
-            len(batch),
-        )
-        return batch.select(sorted(np.random.default_rng(0).permutation(len(batch))[:LARGEST].tolist()))
-
-    def _encoded(self, batch: Batch) -> Tensor:
-        """Targets as numbers, or as zeros and ones: ``(R, L)``."""
-        if batch.targets is None:
-            raise ValueError("a kernel regression learns from targets, and these records are unlabelled")
-        values, outputs = batch.targets.values, len(self.labels.names)
-        if self.labels.kind == "classes":
-            return nn.functional.one_hot(values.long(), outputs).float()
-        return values.float().reshape(-1, outputs)
-
     def _transformed(self) -> np.ndarray:
         _, _, warp = self._prepare()
         raw = self._raw()
@@ -156,3 +135,25 @@ class KernelPrior(nn.Module):
         self.known = None
         self.told.clear()
         super()._load_from_state_dict(state, prefix, *arguments)
+
+
+def at_most(batch: Batch) -> Batch:
+    """Take as many records as a kernel can hold, always the same."""
+    if len(batch) <= LARGEST:
+        return batch
+    log.warning(
+        "the kernel regression learns from %d of %d training records, drawn at random; what corrects it, from all",
+        LARGEST,
+        len(batch),
+    )
+    return batch.select(sorted(np.random.default_rng(0).permutation(len(batch))[:LARGEST].tolist()))
+
+
+def encoded(batch: Batch, labels: Labels) -> Tensor:
+    """Targets as numbers, or as zeros and ones: ``(R, L)``."""
+    if batch.targets is None:
+        raise ValueError("a kernel regression learns from targets, and these records are unlabelled")
+    values, outputs = batch.targets.values, len(labels.names)
+    if labels.kind == "classes":
+        return nn.functional.one_hot(values.long(), outputs).float()
+    return values.float().reshape(-1, outputs)
