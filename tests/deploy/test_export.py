@@ -24,6 +24,7 @@ from transformers import (
     RobertaConfig,
 )
 
+from labtune.builtin.heads import SequenceHead
 from labtune.catalog import load_catalog
 from labtune.cli import main
 from labtune.deploy.export import export_run
@@ -31,7 +32,7 @@ from labtune.encoder.tiny import byte_tokenizer
 from labtune.errors import LabtuneError
 from labtune.folder import write_json
 from labtune.model import Model
-from labtune.parts import build_parts, save_parts
+from labtune.parts import Parts, build_parts, load_parts, save_parts
 from labtune.protocols import Batch
 from labtune.ragged import Ragged
 from labtune.settings import Settings
@@ -216,6 +217,23 @@ def test_what_has_no_such_form_is_told(
     with pytest.raises(LabtuneError, match=message):
         export_run(run, form)
     assert sorted(path.name for path in run.iterdir()) == ["metrics.json", "model", "run.toml"]
+
+
+def test_a_head_that_adds_something_to_a_linear_layer_is_not_exported_without_it(
+    finish: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Corrected(SequenceHead):
+        """Adds what its layers do not know."""
+
+    def load_corrected(*arguments: Any) -> Parts:
+        parts = load_parts(*arguments)
+        parts.model.head.__class__ = Corrected
+        return parts
+
+    monkeypatch.setattr("labtune.deploy.export.load_parts", load_corrected)
+    run, _ = finish("modernbert", ONE_LAYER)
+    with pytest.raises(LabtuneError, match="the head 'sequence' has no counterpart among transformers' classifiers"):
+        export_run(run, "hf")
 
 
 def test_nothing_is_overwritten(finish: Finish, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,16 +70,17 @@ def write_hf(folder: RunFolder, settings: Settings, out: Path) -> str:
     restore(parts.model.encoder)
     method_of(settings).merge(parts.model.encoder)
     if isinstance(head, TokenHead):
-        _require_plain(head, {"linear.weight", "linear.bias"}, parts)
+        _require_plain(head, {"linear.weight", "linear.bias"}, _head_of(settings, parts))
         output = _scaled(head.linear, head.scale)
         write_token_classifier(parts.model.encoder, output, _outputs(parts.labels, head.output_names), out)
-    elif isinstance(head, SequenceHead):
+    elif type(head) is SequenceHead:  # what derives from it computes more than its layers
         tanh = _tanh_layer(head, wanted=has_tanh_layer(parts.model.encoder))
         output = _scaled(head.linear, head.scale)
         write_sequence_classifier(parts.model.encoder, tanh, output, _outputs(parts.labels, parts.labels.names), out)
     else:
         raise RunError(
-            f"the head {parts.task.head!r} has no counterpart among transformers' classifiers: use labtune to predict"
+            f"the head {_head_of(settings, parts)!r} has no counterpart among transformers' classifiers: "
+            "use labtune to predict"
         )
     return str(getattr(parts.tokenizer, "usage", ""))
 
@@ -112,10 +113,14 @@ def _tanh_layer(head: SequenceHead, *, wanted: bool) -> nn.Linear | None:
     return next((layer for layer in layers.children() if isinstance(layer, nn.Linear)), None)
 
 
-def _require_plain(head: nn.Module, names: set[str], parts: Parts) -> None:
-    if {name for name, _ in head.named_parameters()} != names:
+def _head_of(settings: Settings, parts: Parts) -> str:
+    return str(settings.head.get("name", parts.task.head))
+
+
+def _require_plain(head: nn.Module, learned: set[str], name: str) -> None:
+    if {parameter for parameter, _ in head.named_parameters()} != learned:
         raise RunError(
-            f"the head {parts.task.head!r} learns more than one linear layer, and transformers' token classifier is one"
+            f"the head {name!r} learns more than one linear layer, and transformers' token classifier is one"
         )
 
 
