@@ -30,9 +30,10 @@ Half of the sequences are enzymes, most of them bacterial; animals and plants ar
 {long_crop} at the end: distances beyond that were never seen. {valid_share:.0%} of the sequences, chosen by hash, were
 held out for perplexity only; they are no test of homology.
 
-It knows little of structure: the heads of `labtune-protein` read the letters themselves, and where the two
-were compared, for secondary structure and contacts, fresh weights of the same network did almost as well. What every
-task reaches with it, and without, is in the project's results.
+Of whole proteins it knows something: where they go in a cell, and when they melt, is told far better from its states
+than from those of the same network with fresh weights. Of structure it knows little: the heads for residues and pairs
+read the letters themselves, and do almost as well with fresh weights. What every task reaches with it, and without, is
+in the project's results.
 
 ## How it was made
 
