@@ -10,7 +10,7 @@ from torch import nn
 
 from labtune.encoder import tiny
 from labtune.encoder.base import Encoder
-from labtune.encoder.dropout import CheapDropout
+from labtune.encoder.dropout import CheapDropout, cheapen_dropout
 from labtune.encoder.fresh import token_embeddings
 from labtune.model import Model
 from labtune.pretraining.objective import MaskedLanguageModel
@@ -54,6 +54,14 @@ def test_extreme_rates(rate: float) -> None:
 def test_off_in_evaluation() -> None:
     values = torch.randn(50)
     assert CheapDropout(0.5).eval()(values) is values
+
+
+@pytest.mark.parametrize("learning", [True, False])
+def test_the_mode_stays(learning: bool) -> None:
+    layers = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.2)).train(learning)
+    cheapen_dropout(layers)
+    assert type(layers[1]) is CheapDropout
+    assert layers[1].training is learning
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ class CheapDropout(nn.Dropout):
 
 
 def cheapen_dropout(model: nn.Module) -> None:
-    """Replace every ``nn.Dropout`` in a model; rates and names stay."""
+    """Replace every ``nn.Dropout`` in a model; rates, names and training mode stay."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Dropout:
-                setattr(parent, name, CheapDropout(child.p))
+                setattr(parent, name, CheapDropout(child.p).train(child.training))

@@ -63,7 +63,7 @@ class StatesHead(SequenceHead):
     """A kernel regression on the pooled states of a frozen encoder, corrected by a linear layer on them.
 
     The regression is solved at once, where a linear layer would need hundreds of epochs. With an encoder that learns,
-    whose states change from step to step, there is none, and the head is its parent.
+    whose states change from step to step, it tells the mean of the training data, and the linear layer does the work.
 
     Parameters
     ----------
@@ -80,14 +80,17 @@ class StatesHead(SequenceHead):
         self.prior = StatesPrior(width, labels)
         self.combine = Combination(labels)
 
+    def fit(self, batch: Batch) -> None:
+        """Learn scale and mean from the training data."""
+        super().fit(batch)
+        self.prior.fit_mean(batch)
+
     def settle(self, batch: Batch, encode: Callable[[Batch], Ragged]) -> None:
         """Learn the regression from the states of the training data."""
         self.prior.fit(batch, encode)
 
     def forward(self, hidden: Ragged, batch: Batch) -> Output:
         """Hidden states ``(N, C)`` to logits ``(B, L)``."""
-        if not self.prior.knows:
-            return super().forward(hidden, batch)
         pooled = self.pooling(hidden, batch)  # (B, C)
         learned = self.linear(self.dropout(pooled)).float()
         told = self.prior(hidden, batch)

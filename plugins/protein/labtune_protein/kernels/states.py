@@ -56,10 +56,9 @@ class StatesPrior(nn.Module):
         self.register_buffer("sharpness", torch.zeros(()))
         self.held_out: dict[str, Tensor] = {}
 
-    @property
-    def knows(self) -> bool:
-        """Whether there are training records to tell from."""
-        return len(self.points) > 0
+    def fit_mean(self, batch: Batch) -> None:
+        """Learn what is told without states: the mean of the training records, or their shares of the labels."""
+        self.offset = encoded(batch, self.labels).double().nanmean(0).to(self.offset)
 
     def fit(self, batch: Batch, encode: Callable[[Batch], Ragged]) -> None:
         """Describe the training records and solve for them.
@@ -94,6 +93,8 @@ class StatesPrior(nn.Module):
 
     def forward(self, hidden: Ragged, batch: Batch) -> Tensor:
         """Numbers on their own scale, or shares of the labels: ``(B, L)``."""
+        if not len(self.points):
+            return self.offset.expand(len(batch), -1)
         with torch.autocast(hidden.values.device.type, enabled=False):
             told = self._tell(describe(hidden, batch))
         return self._without_themselves(told, batch.records) if self.training else told
