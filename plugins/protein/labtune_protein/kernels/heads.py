@@ -62,8 +62,8 @@ class KernelHead(SequenceHead):
 class StatesHead(SequenceHead):
     """A kernel regression on the pooled states of a frozen encoder, corrected by a linear layer on them.
 
-    The regression is solved at once, where a linear layer would need hundreds of epochs. With an encoder that learns,
-    whose states change from step to step, it tells the mean of the training data, and the linear layer does the work.
+    The regression is solved at once, before the first step. With an encoder that learns, whose states change
+    from step to step, it tells the mean of the training data, and the linear layer does the work.
 
     Parameters
     ----------
