@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from labtune.pretraining.corpus import Drawn
 from labtune.pretraining.masking import Masking
 from labtune.ragged import Ragged
 
@@ -22,7 +23,7 @@ def batch(records=200, length=100):
 @pytest.mark.parametrize("spans", [False, True])
 def test_shares(spans):
     tokens = batch()
-    masked = Masking(0.15, spans, MASK, CONTENT)(tokens, np.random.default_rng(1))
+    masked = Masking(0.15, spans, MASK, CONTENT)(Drawn(tokens), np.random.default_rng(1))
     count = len(masked.positions)
     assert count / len(tokens.values) == pytest.approx(0.15, abs=0.01)
     shown = masked.tokens.values[masked.positions]
@@ -34,7 +35,7 @@ def test_shares(spans):
 @pytest.mark.parametrize("spans", [False, True])
 def test_nothing_else_changes(spans):
     tokens = batch()
-    masked = Masking(0.15, spans, MASK, CONTENT)(tokens, np.random.default_rng(1))
+    masked = Masking(0.15, spans, MASK, CONTENT)(Drawn(tokens), np.random.default_rng(1))
     untouched = torch.ones(len(tokens.values), dtype=torch.bool)
     untouched[masked.positions] = False
     assert torch.equal(masked.tokens.values[untouched], tokens.values[untouched])
@@ -44,7 +45,7 @@ def test_nothing_else_changes(spans):
 
 def test_spans_are_longer_than_chance():
     def runs(spans):
-        masked = Masking(0.15, spans, MASK, CONTENT)(batch(), np.random.default_rng(1))
+        masked = Masking(0.15, spans, MASK, CONTENT)(Drawn(batch()), np.random.default_rng(1))
         return len(masked.positions) / (1 + int((masked.positions.diff() > 1).sum()))
 
     assert runs(False) == pytest.approx(1 / 0.85, abs=0.05)
@@ -54,5 +55,5 @@ def test_spans_are_longer_than_chance():
 def test_a_short_record_still_has_something_to_learn():
     tokens = Ragged.from_rows([torch.tensor([1, 12, 2])])
     for seed in range(5):
-        masked = Masking(0.01, False, MASK, CONTENT)(tokens, np.random.default_rng(seed))
+        masked = Masking(0.01, False, MASK, CONTENT)(Drawn(tokens), np.random.default_rng(seed))
         assert masked.positions.tolist() == [1]

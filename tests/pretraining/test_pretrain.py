@@ -21,6 +21,7 @@ from labtune.pretraining.masking import Masked
 from labtune.pretraining.objective import MaskedLanguageModel
 from labtune.pretraining.pretrain import pretrain, rate_factor
 from labtune.pretraining.settings import PretrainSettings, resolve_pretraining
+from labtune.protocols import IGNORED
 from labtune.ragged import Ragged
 from labtune.training.interrupts import Interrupted
 
@@ -96,8 +97,23 @@ def test_the_loss_of_pairs_is_added_once(recipe, catalog):
     tokens = Ragged.from_rows([torch.arange(5, 25), torch.arange(30, 40)])
     segments = tokens.with_values((torch.arange(30) % 2).long())
     masked = Masked(tokens, torch.tensor([3, 22]), torch.tensor([7, 8]), segments, torch.tensor([1, 0]))
-    words, pairs = model.scores(masked)
-    expected = F.cross_entropy(words, masked.truth) + F.cross_entropy(pairs, masked.follows)
+    scores = model.scores(masked)
+    expected = F.cross_entropy(scores.words, masked.truth) + F.cross_entropy(scores.pairs, masked.follows)
+    assert model(masked).item() / 2 == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("known", [[], [0, 4, 29]])
+def test_the_loss_of_labels_is_added_with_its_weight(recipe, catalog, known):
+    encoder = fresh_encoder(str(recipe), catalog, config={}, seed=0).eval()
+    model = MaskedLanguageModel(encoder, token_embeddings(encoder), labels=3, label_weight=0.5)
+    tokens = Ragged.from_rows([torch.arange(5, 25), torch.arange(30, 40)])
+    labels = torch.full((30,), IGNORED)
+    labels[known] = torch.arange(len(known))
+    masked = Masked(tokens, torch.tensor([3, 22]), torch.tensor([7, 8]), labels=labels)
+    scores = model.scores(masked)
+    expected = F.cross_entropy(scores.words, masked.truth)
+    if known:
+        expected = expected + 0.5 * F.cross_entropy(scores.labels[known], torch.arange(len(known)))
     assert model(masked).item() / 2 == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -142,14 +158,21 @@ def test_rate_rises_stays_and_falls():
         ({"sets": ["config.hiden_size=64"]}, SettingsError, "Did you mean 'hidden_size'"),
         ({"recipe": "/nowhere"}, EncoderError, "no component"),
         ({"file": "missing.csv"}, DataError, "no such file"),
+        ({"files": []}, DataError, "no file"),
+        ({"labelled": True}, SettingsError, "one label a record"),
+        ({"labelled": True, "sets": ["pairs=next"]}, SettingsError, "leave pairs at none"),
     ],
 )
 def test_errors_say_what_to_do(recipe, texts, catalog, tmp_path, change, error, words):
+    known = tmp_path / "known.csv"
+    known.write_text("text,label\none,a\n")
+
     def attempt():
         weights = change.get("weights", "fresh")
         chosen = settings(change.get("recipe", recipe), *change.get("sets", []), steps=1, weights=weights)
-        file = tmp_path / change["file"] if "file" in change else texts
-        pretrain(chosen, [file], out=tmp_path / "out", catalog=catalog)
+        files = change.get("files", [tmp_path / change["file"] if "file" in change else texts])
+        labelled = [known] if "labelled" in change else []
+        pretrain(chosen, files, labelled=labelled, out=tmp_path / "out", catalog=catalog)
 
     with pytest.raises(error, match=words):
         attempt()

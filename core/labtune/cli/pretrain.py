@@ -1,4 +1,4 @@
-"""``labtune pretrain``: masked-language modelling on files without labels."""
+"""``labtune pretrain``: masked-language modelling on files without labels, and labels of others beside it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ def add(subparsers: Subparsers) -> None:
         "The result, DIR/encoder, is what 'labtune run --encoder' takes.",
     )
     parser.add_argument("task", metavar="TASK", help="whose reader and tokenizer read the files")
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    parser.add_argument("files", metavar="FILE", nargs="*", type=Path)
+    parser.add_argument(
+        "--labelled",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="files whose labels are learned as well",
+    )
     parser.add_argument("--encoder", required=True, help="a hub id, a local folder, or a plugin's name")
     parser.add_argument("--weights", help="trained: go on with the encoder's; fresh: only its architecture")
     parser.add_argument("--steps", help="optimiser steps")
@@ -48,7 +56,8 @@ def work(arguments: argparse.Namespace) -> int:
         return launch(arguments.processes, arguments.argv)
     from labtune.pretraining.pretrain import pretrain
 
-    done = pretrain(settings, arguments.files, out=arguments.out, catalog=catalog, resume=arguments.resume)
+    files = {"files": arguments.files, "labelled": arguments.labelled}
+    done = pretrain(settings, **files, out=arguments.out, catalog=catalog, resume=arguments.resume)
     if is_first_process():
         if arguments.json:
             print_json({"folder": str(done.folder), **done.metrics})

@@ -2,7 +2,8 @@
 
 A corpus folder holds, for each of the parts ``train`` and ``valid``, all content tokens one record after the other
 (``train.tokens``, raw integers) and the records' boundaries (``train.offsets.npy``); and ``corpus.json``, which says
-from which files, and with which special tokens around every crop. It is written last.
+from which files, and with which special tokens around every crop. It is written last. Where some records have labels,
+``train.labels`` holds one for every token.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,34 @@ from torch import Tensor
 from labtune.data.dataset import sha256_of
 from labtune.errors import DataError, RunError
 from labtune.folder import write_json
-from labtune.protocols import Batch, Tokenizer
+from labtune.protocols import IGNORED, Batch, Tokenizer
 from labtune.ragged import Ragged, offsets_of
 from labtune.specs import Record
 
 FACTS = "corpus.json"
 PARTS = ("train", "valid")
 CHUNK = 2000  # records that are tokenised at once
+LABEL = np.dtype(np.int16)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Crops of a corpus.
+
+    Parameters
+    ----------
+    tokens
+        Token ids ``(N,)`` int64, special ones included.
+    segments, follows
+        For pairs of segments: which segment a token is in ``(N,)``, and 1 for those that go on ``(B,)``, all int64.
+    labels
+        Number of every token's label ``(N,)`` int64, ``IGNORED`` where it has none; for a corpus that has labels.
+    """
+
+    tokens: Ragged
+    segments: Ragged | None = None
+    follows: Tensor | None = None
+    labels: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +66,17 @@ class Corpus:
         ``(R + 1,)`` int64.
     prefix, suffix
         Ids of the special tokens that open and close every crop.
+    labels
+        ``(N,)`` integers, mapped from disk, ``IGNORED`` where there is none; None for a corpus without labels.
     """
 
     tokens: np.ndarray
     offsets: np.ndarray
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
+    labels: np.ndarray | None = None
 
-    def draw(self, rng: np.random.Generator, *, crop: int, budget: int) -> Ragged:
+    def draw(self, rng: np.random.Generator, *, crop: int, budget: int) -> Drawn:
         """Draw crops that fill the budget, every token of the corpus with about the same chance (with replacement).
 
         The last crop is cut to what is left, so that steps are of one size, for which kernels are made only once.
@@ -64,11 +89,6 @@ class Corpus:
             Longest crop, special tokens included.
         budget
             Tokens to draw.
-
-        Returns
-        -------
-        Ragged
-            Token ids ``(N,)`` int64.
         """
         frame = len(self.prefix) + len(self.suffix)
         starts, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -83,7 +103,7 @@ class Corpus:
             left -= int(sizes[-1].sum())
         return self._framed(np.concatenate(starts), np.concatenate(sizes))
 
-    def draw_pairs(self, rng: np.random.Generator, *, crop: int, budget: int) -> tuple[Ragged, Ragged, Tensor]:
+    def draw_pairs(self, rng: np.random.Generator, *, crop: int, budget: int) -> Drawn:
         """Draw pairs of segments, of which half go on from the first to the second, as BERT's were drawn.
 
         The others have their second segment from a random place. A pair is framed as one crop, with the closing special
@@ -93,11 +113,6 @@ class Corpus:
         ----------
         rng, crop, budget
             As for :meth:`draw`.
-
-        Returns
-        -------
-        tuple
-            Token ids ``(N,)``, segment numbers 0 and 1 ``(N,)``, and 1 for pairs that go on ``(B,)``, all int64.
         """
         frame = len(self.prefix) + 2 * len(self.suffix)
         rows: list[Tensor] = []
@@ -115,20 +130,26 @@ class Corpus:
             follows.append(int(goes_on))
             left -= len(rows[-1])
         offsets = offsets_of([len(row) for row in rows])
-        return Ragged(torch.cat(rows), offsets), Ragged(torch.cat(segments), offsets), torch.tensor(follows)
+        return Drawn(Ragged(torch.cat(rows), offsets), Ragged(torch.cat(segments), offsets), torch.tensor(follows))
 
-    def _framed(self, starts: np.ndarray, sizes: np.ndarray) -> Ragged:
+    def _framed(self, starts: np.ndarray, sizes: np.ndarray) -> Drawn:
         """Read crops that begin at these tokens, between special tokens, which count in their sizes."""
         offsets = offsets_of(torch.from_numpy(sizes))
         bounds = offsets.numpy()
         shift = np.repeat(starts - len(self.prefix) - bounds[:-1], sizes)
-        places = np.arange(bounds[-1]) + shift
-        ids = self.tokens[places.clip(0, len(self.tokens) - 1)].astype(np.int64)
-        for number, token in enumerate(self.prefix):
-            ids[bounds[:-1] + number] = token
-        for number, token in enumerate(reversed(self.suffix), start=1):
-            ids[bounds[1:] - number] = token
-        return Ragged(torch.from_numpy(ids), offsets)
+        places = (np.arange(bounds[-1]) + shift).clip(0, len(self.tokens) - 1)
+        ids = self.tokens[places].astype(np.int64)
+        special = [(bounds[:-1] + number, token) for number, token in enumerate(self.prefix)]
+        special += [(bounds[1:] - number, token) for number, token in enumerate(reversed(self.suffix), start=1)]
+        for where, token in special:
+            ids[where] = token
+        tokens = Ragged(torch.from_numpy(ids), offsets)
+        if self.labels is None:
+            return Drawn(tokens)
+        labels = self.labels[places].astype(np.int64)
+        for where, _ in special:
+            labels[where] = IGNORED
+        return Drawn(tokens, labels=torch.from_numpy(labels))
 
     def _content(self, rng: np.random.Generator, room: int) -> np.ndarray:
         """Draw up to ``room`` tokens around a random one of the corpus."""
@@ -146,7 +167,12 @@ class Corpus:
 
 
 def build_corpus(
-    folder: Path, records: Mapping[Path, Iterable[Record]], tokenizer: Tokenizer, size: int, valid_share: float
+    folder: Path,
+    records: Mapping[Path, Iterable[Record]],
+    tokenizer: Tokenizer,
+    size: int,
+    valid_share: float,
+    labels: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Tokenise records as they are read and write a corpus folder; returns its facts.
 
@@ -155,43 +181,49 @@ def build_corpus(
     folder
         To make. When it is there already with the same sources, nothing is done.
     records
-        Unlabelled records by file.
+        Records by file; all of a file have labels, or none.
     tokenizer
         The task's own; its special tokens are taken off.
     size
         Number of tokens in the vocabulary.
     valid_share
         Share of the records held out, chosen by a hash of their tokens: equal records are never parted.
+    labels
+        Names of the labels that some records have, as the tokenizer numbers them.
 
     Raises
     ------
     DataError
-        If the tokenizer gives no token ids, or a part would be empty.
+        If the tokenizer gives no token ids, a part would be empty, or a part has no label where the other has.
     """
     sources = {path.name: sha256_of(path) for path in records}
     if (folder / FACTS).exists():
         return _same_sources(folder, sources)
     folder.mkdir(parents=True, exist_ok=True)
     kind = np.dtype(np.uint8 if size <= 1 << 8 else np.uint16 if size <= 1 << 16 else np.uint32)
-    writers = {part: _Writer(folder / f"{part}.tokens", kind) for part in PARTS}
+    writers = {part: _Writer(folder, part, kind, labelled=bool(labels)) for part in PARTS}
     frame: tuple[list[int], list[int]] = ([], [])
-    for chunk in _chunks(records.values()):
+    for chunk in chain.from_iterable(map(_chunks, records.values())):
         batch = tokenizer(chunk)
         frame = _frame(batch)
-        for row in _contents(batch):
+        for row, known in _contents(batch):
             content = row.numpy().astype(kind)
-            writers["valid" if _chance(content) < valid_share else "train"].add(content)
+            writers["valid" if _chance(content) < valid_share else "train"].add(content, known.numpy().astype(LABEL))
     facts: dict[str, Any] = {
         "sources": sources,
         "dtype": kind.name,
         "prefix": frame[0],
         "suffix": frame[1],
         "valid_share": valid_share,
-        **{part: writer.close(folder / f"{part}.offsets.npy") for part, writer in writers.items()},
+        **{part: writer.close() for part, writer in writers.items()},
     }
+    if labels:
+        facts["labels"] = list(labels)
     for part in PARTS:
         if not facts[part]["tokens"]:
             raise DataError(f"{len(sources)} files leave no {part} record; give more data or another valid_share")
+        if labels and not facts[part]["labelled"]:
+            raise DataError(f"{len(sources)} files leave no {part} label; give more data or another valid_share")
     write_json(folder / FACTS, facts)
     return facts
 
@@ -202,36 +234,47 @@ def open_corpus(folder: Path, part: str) -> Corpus:
         facts = json.loads((folder / FACTS).read_text())
         tokens = np.memmap(folder / f"{part}.tokens", dtype=facts["dtype"], mode="r")
         offsets = np.load(folder / f"{part}.offsets.npy", allow_pickle=False)
+        labels = np.memmap(folder / f"{part}.labels", dtype=LABEL, mode="r") if "labels" in facts else None
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{folder}: the corpus cannot be read ({error}); delete the folder to build it again") from error
-    if len(tokens) != offsets[-1]:
-        raise RunError(f"{folder}: {part}.tokens is cut short; delete the folder to build it again")
-    return Corpus(tokens, offsets, tuple(facts["prefix"]), tuple(facts["suffix"]))
+    for name, found in (("tokens", tokens), ("labels", labels)):
+        if found is not None and len(found) != offsets[-1]:
+            raise RunError(f"{folder}: {part}.{name} is cut short; delete the folder to build it again")
+    return Corpus(tokens, offsets, tuple(facts["prefix"]), tuple(facts["suffix"]), labels)
 
 
 class _Writer:
-    """Appends the tokens of records to a file."""
+    """Appends the tokens of records to a file, and their labels to another."""
 
-    def __init__(self, path: Path, kind: np.dtype[Any]) -> None:
-        self.file = path.open("wb")
+    def __init__(self, folder: Path, part: str, kind: np.dtype[Any], *, labelled: bool) -> None:
+        self.offsets = folder / f"{part}.offsets.npy"
+        self.file = (folder / f"{part}.tokens").open("wb")
+        self.labels = (folder / f"{part}.labels").open("wb") if labelled else None
         self.digest = hashlib.sha256()
         self.kind = kind
         self.lengths: list[int] = []
         self.counts: Counter[int] = Counter()
+        self.labelled = 0
 
-    def add(self, content: np.ndarray) -> None:
+    def add(self, content: np.ndarray, labels: np.ndarray) -> None:
         found, times = np.unique(content, return_counts=True)
         self.counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
         data = content.tobytes()
         self.file.write(data)
         self.digest.update(data)
         self.lengths.append(len(content))
+        if self.labels is not None:
+            self.labels.write(labels.tobytes())
+            self.labelled += int((labels != IGNORED).sum())
 
-    def close(self, offsets: Path) -> dict[str, Any]:
+    def close(self) -> dict[str, Any]:
         self.file.close()
         bounds = offsets_of(self.lengths).numpy()
-        np.save(offsets, bounds, allow_pickle=False)
+        np.save(self.offsets, bounds, allow_pickle=False)
         facts = {"records": len(self.lengths), "tokens": int(bounds[-1]), "sha256": self.digest.hexdigest()}
+        if self.labels is not None:
+            self.labels.close()
+            facts["labelled"] = self.labelled
         return {**facts, "counts": {str(token): count for token, count in sorted(self.counts.items())}}
 
 
@@ -242,8 +285,8 @@ def _same_sources(folder: Path, sources: Mapping[str, str]) -> dict[str, Any]:
     return facts
 
 
-def _chunks(files: Iterable[Iterable[Record]]) -> Iterator[Sequence[Record]]:
-    stream = chain.from_iterable(files)
+def _chunks(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
+    stream = iter(records)
     while chunk := list(islice(stream, CHUNK)):
         yield chunk
 
@@ -261,11 +304,16 @@ def _frame(batch: Batch) -> tuple[list[int], list[int]]:
     return first[: batch.prefix], first[len(first) - batch.suffix :]
 
 
-def _contents(batch: Batch) -> Iterator[Tensor]:
-    for row in batch.inputs["input_ids"]:
-        content = row[batch.prefix : len(row) - batch.suffix]
-        if len(content):
-            yield content
+def _contents(batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
+    """Tokens and labels of every record, without the special ones."""
+    tokens = batch.inputs["input_ids"]
+    labels = torch.full_like(tokens.values, IGNORED)
+    if batch.targets is not None:
+        labels[batch.unit_index] = batch.targets.values
+    for begin, end in pairwise(tokens.bounds):
+        content = slice(begin + batch.prefix, end - batch.suffix)
+        if content.start < content.stop:
+            yield tokens.values[content], labels[content]
 
 
 def _chance(content: np.ndarray) -> float:

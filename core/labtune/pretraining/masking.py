@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labtune.pretraining.corpus import Drawn
 from labtune.ragged import Ragged
 
 SHOWN_AS_MASK, SHOWN_AS_RANDOM = 0.8, 0.1  # the rest is shown as it is
@@ -30,6 +31,8 @@ class Masked:
     segments, follows
         For pairs of segments: which segment a token is in ``(N,)``, and whether the second goes on from the first
         ``(B,)``. None for single ones.
+    labels
+        Number of every token's label ``(N,)``, ``IGNORED`` where it has none. None for a corpus without labels.
     """
 
     tokens: Ragged
@@ -37,6 +40,7 @@ class Masked:
     truth: Tensor
     segments: Ragged | None = None
     follows: Tensor | None = None
+    labels: Tensor | None = None
 
     def to(self, device: torch.device) -> Masked:
         """Move every tensor."""
@@ -46,6 +50,7 @@ class Masked:
             self.truth.to(device),
             None if self.segments is None else self.segments.to(device),
             None if self.follows is None else self.follows.to(device),
+            None if self.labels is None else self.labels.to(device),
         )
 
 
@@ -73,8 +78,9 @@ class Masking:
     mask_id: int
     content_ids: np.ndarray
 
-    def __call__(self, tokens: Ragged, rng: np.random.Generator) -> Masked:
+    def __call__(self, drawn: Drawn, rng: np.random.Generator) -> Masked:
         """Hide tokens of a batch; special tokens never. At least one token is hidden, if any can be."""
+        tokens = drawn.tokens
         ids = tokens.values.numpy()
         allowed = np.isin(ids, self.content_ids)
         chosen = self._spans(tokens, rng) if self.spans else rng.random(len(ids)) < self.share
@@ -89,7 +95,8 @@ class Masking:
         values = tokens.values.clone()
         places = torch.from_numpy(positions)
         values[places] = torch.from_numpy(shown)
-        return Masked(tokens.with_values(values), places, tokens.values[places])
+        shown_tokens = tokens.with_values(values)
+        return Masked(shown_tokens, places, tokens.values[places], drawn.segments, drawn.follows, drawn.labels)
 
     def _spans(self, tokens: Ragged, rng: np.random.Generator) -> np.ndarray:
         """Choose spans within records until they cover the share: ``(N,)`` bool."""

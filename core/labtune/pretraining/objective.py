@@ -1,6 +1,8 @@
-"""What is learned: the hidden tokens, from the encoder's states."""
+"""What is learned: hidden tokens, from the encoder's states; and beside them pairs of segments, or labels of tokens."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,19 @@ from torch import Tensor, nn
 from labtune.encoder.base import Encoder
 from labtune.encoder.dropout import cheapen_dropout
 from labtune.pretraining.masking import Masked
+from labtune.protocols import IGNORED
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits of the vocabulary at hidden positions ``(M, V)``, of pairs ``(B, 2)``, of every token's label ``(N, L)``.
+
+    What is not asked of a batch is None.
+    """
+
+    words: Tensor
+    pairs: Tensor | None = None
+    labels: Tensor | None = None
 
 
 class MaskedLanguageHead(nn.Module):
@@ -60,35 +75,54 @@ class MaskedLanguageModel(nn.Module):
         Its token embeddings.
     pairs
         Whether it is given pairs of segments.
+    labels
+        L, of which tokens have one; 0 for none. The layer that scores them is not kept: only the encoder is.
+    label_weight
+        Of their loss.
     """
 
-    def __init__(self, encoder: Encoder, embeddings: nn.Embedding, *, pairs: bool = False) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        embeddings: nn.Embedding,
+        *,
+        pairs: bool = False,
+        labels: int = 0,
+        label_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.embeddings = (embeddings,)  # in a tuple, so that they are not registered twice
         self.head = MaskedLanguageHead(encoder.width, embeddings.num_embeddings, pairs=pairs)
+        self.labels = nn.Linear(encoder.width, labels) if labels else None
+        self.label_weight = label_weight
         cheapen_dropout(self)
 
     def forward(self, masked: Masked) -> Tensor:
         """Negative log-likelihood of the hidden tokens, summed, in nats.
 
         For pairs of segments their mean loss is added once for every hidden token, so that dividing by the hidden
-        tokens gives the sum of the two means, as in BERT.
+        tokens gives the sum of the two means, as in BERT. So is that of labels.
         """
-        logits, pairs = self.scores(masked)
-        loss = F.cross_entropy(logits.float(), masked.truth, reduction="sum")
-        if pairs is not None and masked.follows is not None:
-            loss = loss + F.cross_entropy(pairs.float(), masked.follows) * len(masked.truth)
+        scores, hidden = self.scores(masked), len(masked.truth)
+        loss = F.cross_entropy(scores.words.float(), masked.truth, reduction="sum")
+        if scores.pairs is not None and masked.follows is not None:
+            loss = loss + F.cross_entropy(scores.pairs.float(), masked.follows) * hidden
+        if scores.labels is not None and masked.labels is not None:
+            labels = F.cross_entropy(scores.labels.float(), masked.labels, ignore_index=IGNORED, reduction="sum")
+            known = (masked.labels != IGNORED).sum().clamp(min=1)  # there may be none
+            loss = loss + self.label_weight * labels / known * hidden
         return loss
 
-    def scores(self, masked: Masked) -> tuple[Tensor, Tensor | None]:
-        """Scores of the vocabulary at hidden positions ``(M, V)``, and of pairs ``(B, 2)`` if they are pairs."""
+    def scores(self, masked: Masked) -> Scores:
+        """What the encoder makes of a batch."""
         inputs = {"input_ids": masked.tokens}
         if masked.segments is not None:
             inputs["token_type_ids"] = masked.segments
         hidden = self.encoder(inputs).values  # (N, C)
         words: Tensor = self.head(hidden.index_select(0, masked.positions), self.embeddings[0].weight)
+        labels = None if self.labels is None else self.labels(hidden)
         if masked.segments is None:
-            return words, None
+            return Scores(words, labels=labels)
         first = hidden.index_select(0, masked.tokens.offsets[:-1].to(hidden.device))
-        return words, self.head.score_pairs(first)
+        return Scores(words, self.head.score_pairs(first), labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from labtune.folder import write_json
 from labtune.pretraining.masking import Masked
 from labtune.pretraining.objective import MaskedLanguageHead, MaskedLanguageModel
 from labtune.pretraining.settings import PretrainSettings
+from labtune.protocols import IGNORED
 
 LENGTH = ("steps", "hours")  # what may be another when a training is resumed
 HEAD_FILE = "mlm_head.safetensors"
@@ -74,7 +76,9 @@ class PretrainFolder:
                 shutil.rmtree(self.path, ignore_errors=True)
             raise
 
-    def claim(self, settings: PretrainSettings, files: Sequence[Path], *, resume: bool) -> None:
+    def claim(
+        self, settings: PretrainSettings, files: Sequence[Path], labelled: Sequence[Path] = (), *, resume: bool
+    ) -> None:
         """Make the folder, or make sure that it is the same training's.
 
         Raises
@@ -84,10 +88,13 @@ class PretrainFolder:
         RunError
             If the folder holds something else.
         """
-        for path in files:
+        if not files and not labelled:
+            raise DataError("there is no file to learn from; name at least one")
+        for path in (*files, *labelled):
             if not path.is_file():
                 raise DataError(f"{path}: no such file; check the path")
-        plan = json.loads(json.dumps({"settings": asdict(settings), "files": [str(path) for path in files]}))
+        named = {"files": [str(path) for path in files], "labelled": [str(path) for path in labelled]}
+        plan = json.loads(json.dumps({"settings": asdict(settings), **named}))
         if self.plan.exists():
             if not resume:
                 raise RunError(f"{self.path} holds a pre-training; add --resume to go on, or choose another --out")
@@ -99,7 +106,7 @@ class PretrainFolder:
 
     def _check_same(self, plan: dict[str, Any]) -> None:
         before = json.loads(self.plan.read_text())
-        old, new = ({**found["settings"], "files": found["files"]} for found in (before, plan))
+        old, new = ({**found.pop("settings"), **found} for found in (before, dict(plan)))
         changed = [key for key in new if old.get(key) != new[key] and key not in LENGTH]
         if changed:
             raise RunError(
@@ -112,26 +119,29 @@ class PretrainFolder:
         if not self.log.exists():
             return []
         events = [json.loads(line) for line in self.log.read_text().splitlines() if '"valid"' in line]
-        names = ("step", "tokens", "seconds", "perplexity", "accuracy", "pair_accuracy")
+        names = ("step", "tokens", "seconds", "perplexity", "accuracy", "pair_accuracy", "label_accuracy")
         return [{name: event[name] for name in names if name in event} for event in events if event["step"] <= until]
 
 
 @torch.inference_mode()
 def perplexity(model: MaskedLanguageModel, batches: Iterable[Masked]) -> dict[str, float]:
-    """Exponential of the mean negative log-likelihood of hidden tokens, the share guessed, and that of pairs."""
-    loss, right, count, guessed, pairs = 0.0, 0, 0, 0, 0
+    """Exponential of the mean negative log-likelihood of hidden tokens; shares guessed of these, pairs and labels."""
+    loss, right, total = 0.0, Counter[str](), Counter[str]()
     model.eval()
     for batch in batches:
-        words, going_on = model.scores(batch)
-        logits = words.float()  # (M, V)
-        loss += float(nn.functional.cross_entropy(logits, batch.truth, reduction="sum"))
-        right += int((logits.argmax(-1) == batch.truth).sum())
-        count += len(batch.truth)
-        if going_on is not None and batch.follows is not None:
-            guessed += int((going_on.argmax(-1) == batch.follows).sum())
-            pairs += len(batch.follows)
-    found = {"perplexity": math.exp(loss / max(count, 1)), "accuracy": right / max(count, 1)}
-    return {**found, "pair_accuracy": guessed / pairs} if pairs else found
+        scores = model.scores(batch)
+        loss += float(nn.functional.cross_entropy(scores.words.float(), batch.truth, reduction="sum"))
+        guessed = (
+            ("accuracy", scores.words, batch.truth),
+            ("pair_accuracy", scores.pairs, batch.follows),
+            ("label_accuracy", scores.labels, batch.labels),
+        )
+        for name, logits, truth in guessed:
+            if logits is not None and truth is not None:
+                right[name] += int((logits.argmax(-1) == truth).sum())
+                total[name] += int((truth != IGNORED).sum())
+    shares = {name: right[name] / max(count, 1) for name, count in total.items()}
+    return {"perplexity": math.exp(loss / max(total["accuracy"], 1)), **shares}
 
 
 def write_encoder(encoder: Encoder, head: MaskedLanguageHead, folder: Path, storage: str) -> None:

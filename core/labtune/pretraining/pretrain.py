@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -37,7 +37,7 @@ from labtune.pretraining.outcome import PretrainFolder, load_head, perplexity, w
 from labtune.pretraining.settings import PretrainSettings
 from labtune.processes import start
 from labtune.provenance import provenance
-from labtune.specs import Labels, Record
+from labtune.specs import Labels, Record, Task
 from labtune.training.checkpoints import Progress, load_checkpoint, restore_optimizer, save_checkpoint
 from labtune.training.interrupts import StopRequest
 from labtune.training.journal import Journal
@@ -57,7 +57,13 @@ class Pretraining:
 
 
 def pretrain(
-    settings: PretrainSettings, files: Sequence[Path], *, out: Path, catalog: Catalog, resume: bool = False
+    settings: PretrainSettings,
+    files: Sequence[Path],
+    *,
+    out: Path,
+    catalog: Catalog,
+    labelled: Sequence[Path] = (),
+    resume: bool = False,
 ) -> Pretraining:
     """Learn to predict hidden tokens, and leave an encoder folder that ``--encoder`` takes.
 
@@ -71,6 +77,8 @@ def pretrain(
         The folder to make.
     catalog
         What is installed.
+    labelled
+        Files of which the labels are learned as well, one a token, for tasks that have classes of these.
     resume
         Go on from the latest checkpoint in ``out``.
 
@@ -84,12 +92,13 @@ def pretrain(
     folder = PretrainFolder(out)
     encoder = _encoder(settings, catalog)
     with folder.gone_if_fruitless():
-        return _train(settings, files, folder, encoder, catalog, resume=resume)
+        return _train(settings, files, labelled, folder, encoder, catalog, resume=resume)
 
 
 def _train(
     settings: PretrainSettings,
     files: Sequence[Path],
+    labelled: Sequence[Path],
     folder: PretrainFolder,
     encoder: Encoder,
     catalog: Catalog,
@@ -99,9 +108,9 @@ def _train(
     accelerator = start(precision_of(settings.precision))
     with accelerator.main_process_first():
         if accelerator.is_main_process:
-            folder.claim(settings, files, resume=resume)
-        facts = _corpus(settings, files, folder, catalog, encoder)
-    model = _model(settings, encoder, catalog).to(accelerator.device)
+            folder.claim(settings, files, labelled, resume=resume)
+        facts = _corpus(settings, files, labelled, folder, catalog, encoder)
+    model = _model(settings, encoder, len(facts.get("labels", ())), catalog).to(accelerator.device)
     if settings.compile:
         compile_blocks(encoder, accelerator.device)
     corpora = {part: open_corpus(folder.corpus, part) for part in ("train", "valid")}
@@ -122,14 +131,17 @@ def _train(
     return Pretraining(folder.path, metrics)
 
 
-def _model(settings: PretrainSettings, encoder: Encoder, catalog: Catalog) -> MaskedLanguageModel:
+def _model(settings: PretrainSettings, encoder: Encoder, labels: int, catalog: Catalog) -> MaskedLanguageModel:
     """Put a head on the encoder: that of an earlier pre-training if there is one."""
     config = encoder.model.config if isinstance(encoder, HubEncoder) else None
     if settings.pairs != "none" and getattr(config, "type_vocab_size", 0) < 2:
         raise SettingsError(f"encoder {settings.encoder!r} has no segment embeddings: leave pairs at none")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stable_seed("head", settings.seed))
-        model = MaskedLanguageModel(encoder, token_embeddings(encoder), pairs=settings.pairs != "none")
+        objectives: dict[str, Any] = {"pairs": settings.pairs != "none", "labels": labels}
+        model = MaskedLanguageModel(
+            encoder, token_embeddings(encoder), **objectives, label_weight=settings.label_weight
+        )
     if settings.weights == "trained":
         load_head(model.head, encoder_folder(settings.encoder, catalog))
     return model
@@ -152,20 +164,41 @@ def _encoder(settings: PretrainSettings, catalog: Catalog) -> Encoder:
 
 
 def _corpus(
-    settings: PretrainSettings, files: Sequence[Path], folder: PretrainFolder, catalog: Catalog, encoder: Encoder
+    settings: PretrainSettings,
+    files: Sequence[Path],
+    labelled: Sequence[Path],
+    folder: PretrainFolder,
+    catalog: Catalog,
+    encoder: Encoder,
 ) -> dict[str, Any]:
     """Tokenise the files, with a vocabulary that is learned first if the encoder brings none."""
     task = catalog.task(settings.task)
     options = {**task.options.get("reader", {}), **settings.reader}
-    read = partial(call_target, task.reader, what="reader option", labelled=False, **options)
+    read = partial(call_target, task.reader, what="reader option", **options)
+    labels = _labels(settings, task, (read(path, labelled=True) for path in labelled))
     chosen = {**task.options.get("tokenizer", {}), **settings.tokenizer}
     name = chosen.pop("name", task.tokenizer)
-    tokenizer = catalog.build("tokenizers", name, encoder.tokenizer, Labels(kind="classes"), **chosen)
+    tokenizer = catalog.build("tokenizers", name, encoder.tokenizer, Labels(kind="classes", names=labels), **chosen)
+    records = {path: read(path, labelled=path in labelled) for path in (*files, *labelled)}
     if encoder.tokenizer is None:
-        encoder.tokenizer = _learned_vocabulary(tokenizer, chain.from_iterable(map(read, files)), settings.seed)
-    return build_corpus(
-        folder.corpus, {path: read(path) for path in files}, tokenizer, len(encoder.tokenizer), settings.valid_share
-    )
+        drawn = chain.from_iterable(read(path, labelled=False) for path in records)
+        encoder.tokenizer = _learned_vocabulary(tokenizer, drawn, settings.seed)
+    return build_corpus(folder.corpus, records, tokenizer, len(encoder.tokenizer), settings.valid_share, labels)
+
+
+def _labels(settings: PretrainSettings, task: Task, files: Iterable[Iterable[Record]]) -> tuple[str, ...]:
+    """Names of all labels; there are none if no file has any."""
+    names: set[str] = set()
+    for records in files:
+        if settings.pairs != "none":
+            raise SettingsError("labels cannot be learned together with pairs: leave pairs at none")
+        if task.labels.kind != "classes":
+            raise SettingsError(f"task {task.name!r} has no classes to learn; leave --labelled out")
+        for record in records:
+            if not isinstance(record.target, list | tuple):
+                raise SettingsError(f"task {task.name!r} has one label a record, not one a token; leave --labelled out")
+            names.update(name for name in record.target if name is not None)
+    return tuple(sorted(names))
 
 
 def _learned_vocabulary(tokenizer: Any, records: Iterator[Record], seed: int) -> Any:
@@ -260,12 +293,9 @@ class _Loop:
         """Draw and mask batches that add up to a number of tokens."""
         size = self.settings.batch_tokens
         for begin in range(0, tokens, size):
-            corpus, budget = self.corpora[part], min(size, tokens - begin)
-            if self.settings.pairs == "none":
-                yield self.masking(corpus.draw(rng, crop=crop, budget=budget), rng)
-            else:
-                drawn, segments, follows = corpus.draw_pairs(rng, crop=crop, budget=budget)
-                yield replace(self.masking(drawn, rng), segments=segments, follows=follows)
+            corpus = self.corpora[part]
+            draw = corpus.draw if self.settings.pairs == "none" else corpus.draw_pairs
+            yield self.masking(draw(rng, crop=crop, budget=min(size, tokens - begin)), rng)
 
     def _draw(self) -> list[Masked]:
         """Draw what the next step learns from."""

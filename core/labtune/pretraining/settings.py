@@ -39,6 +39,8 @@ class PretrainSettings:
     crop, long_crop, long_share
         Tokens that are read of a record at once; in the last share of the training, the longer crop. Learned positions
         and distances need long crops, everything else is learned as well from short ones, which cost less.
+    label_weight
+        Of the mean loss of labels, where some files have them, beside that of hidden tokens.
     valid_share
         Share of the records, by a hash of their tokens, on which perplexity is measured.
     learning_rate
@@ -71,6 +73,7 @@ class PretrainSettings:
     crop: int = whole(128, low=8)
     long_crop: int = whole(512, low=8)
     long_share: float = number(0.1, below=1)
+    label_weight: float = number(1.0)
     valid_share: float = number(0.01, below=1)
     learning_rate: float = number(1e-3)
     weight_decay: float = number(0.01)
