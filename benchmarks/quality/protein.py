@@ -3,10 +3,12 @@
     python benchmarks/quality/protein.py
     python benchmarks/quality/protein.py gb1 contacts --starts pre-trained --seeds 0
     python benchmarks/quality/protein.py gb1 --tune epochs=20 head.dropout=0.3
+    python benchmarks/quality/protein.py deeploc --starts taught --taught OUT/taught/encoder
 
 Every run is written to ``results/protein.json`` when it ends, and one that is there already, with the same settings and
 the same weights, is not repeated; one that was cut off goes on from its checkpoint in ``--work``. So the whole can be
-measured in pieces. ``--tune`` scores validation data only and writes nothing.
+measured in pieces. ``--tune`` scores validation data only and writes nothing. ``taught`` starts from what
+``plugins/protein/recipe/second_stage.sh`` made.
 
 Test parts: secondary structure has FLIP's validation split as test (its own test set is not among the data), and every
 tenth training chain chooses checkpoints. GB1 is FLIP's two-vs-rest. avGFP has 5,000 training variants. Meltome and
@@ -40,18 +42,21 @@ from labtune.pipeline import run_settings
 from labtune.settings import Settings, resolve_settings
 
 RESULTS = common.RESULTS / "protein.json"
-STARTS = {"letters": "protein.letters", "pre-trained": "protein.mini", "fresh": ""}
+STARTS = {"letters": "protein.letters", "pre-trained": "protein.mini", "fresh": "", "taught": ""}
 
 
 def main() -> None:
     """Measure, print a line a run, and write results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all by default")
-    parser.add_argument("--starts", nargs="+", choices=list(STARTS), default=list(STARTS))
+    parser.add_argument("--starts", nargs="+", choices=list(STARTS), default=list(STARTS)[:3])
+    parser.add_argument("--taught", type=Path, metavar="FOLDER", help="the encoder that taught starts from")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="none: only what needs no training")
     parser.add_argument("--work", type=Path, default=common.ROOT / "runs" / "protein", help="prepared data and runs")
     parser.add_argument("--tune", nargs="*", metavar="KEY=VALUE", help="score these settings on validation data only")
     arguments = parser.parse_args()
+    if "taught" in arguments.starts and arguments.taught is None:
+        parser.error("taught starts from an encoder that you name: add --taught FOLDER")
     for name in arguments.cases or CASES:
         if name not in CASES:
             parser.error(f"unknown case {name!r}; known: {', '.join(CASES)}")
@@ -66,7 +71,7 @@ def main() -> None:
 def measure(name: str, start: str, seed: int, flags: dict[str, Any], arguments: argparse.Namespace) -> None:
     """Run one case, unless its result is there."""
     case, catalog = CASES[name], lean(load_catalog(), CASES[name])
-    encoder = STARTS[start] or _fresh(arguments.work / f"fresh{seed}", catalog, seed)
+    encoder = STARTS[start] or _folder(start, seed, arguments, catalog)
     settings = resolve_settings(catalog, case.task, {**flags, "encoder": encoder, "seed": seed}, arguments.tune or [])
     if arguments.tune is not None:
         _tune(name, start, settings, case, catalog, arguments.work)
@@ -136,8 +141,11 @@ def _weights(encoder: str, catalog: Catalog) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _fresh(folder: Path, catalog: Catalog, seed: int) -> str:
-    """Write the same network with fresh weights."""
+def _folder(start: str, seed: int, arguments: argparse.Namespace, catalog: Catalog) -> str:
+    """Find the encoder of a second stage, or write the same network with fresh weights."""
+    if start == "taught":
+        return str(arguments.taught)
+    folder: Path = arguments.work / f"fresh{seed}"
     if not folder.exists():
         fresh_encoder("protein.mini", catalog, config={}, seed=stable_seed("fresh", seed)).save(folder)
     return str(folder)

@@ -1,11 +1,11 @@
-"""Natural sequences with the secondary structure that their families agree on, for pretrain.sh to learn from.
+"""Natural sequences with the secondary structure that their families agree on, for second_stage.sh to learn from.
 
     python plugins/protein/recipe/homologues.py OUT
 
 A network on letters learns the states of known chains. MMseqs2 aligns natural sequences to the chains; what the network
 predicts is averaged over every column of such an alignment, and the chain's true state there counts as well. A family
-tells far more than one sequence (Rost and Sander 1993, doi:10.1006/jmbi.1993.1413). The
-outcome is ``OUT/homologues.fasta``, states and masks in its headers. Needs ``mmseqs``; what OUT has already is kept.
+tells far more than one sequence (Rost and Sander 1993, doi:10.1006/jmbi.1993.1413). The outcome is
+``OUT/homologues.fasta``, with states and masks in its headers. Needs ``mmseqs``; what OUT has already is kept.
 
 Chains come from the training part of FLIP's secondary structure, without every tenth, which chooses checkpoints in the
 benchmark, and without the homologues of structures_cgdms, whose contacts are a benchmark too.
