@@ -95,3 +95,24 @@ def test_states_that_were_stored_are_not_subtracted_twice(tokenizer):
     stored = Model(Counting(), nn.Identity()).encode(batch)
     again = replace(batch, inputs={**batch.inputs, STATES: stored}, reference=_subtracted(batch.reference, 2))
     torch.testing.assert_close(Model(States(2), nn.Identity()).encode(again).values, stored.values)
+
+
+def test_what_variants_have_in_common_shifts_nothing(vocabulary):
+    records = [Record(str(row), "MK" + letter, float(row)) for row, letter in enumerate("VALIG")]
+    batch, model = SequenceTokenizer(vocabulary, LABELS)(records), Model(Counting(), nn.Identity())
+    head = SitesHead(2, LABELS, dropout=0.0)
+    nn.init.normal_(head.weights, generator=torch.Generator().manual_seed(0))
+    nn.init.zeros_(head.linear.weight)
+    nn.init.zeros_(head.linear.bias)
+    before = head.scores(model.encode(batch), batch)
+    head.settle(batch, model.encode)
+    after = head.scores(model.encode(batch), batch)
+    assert abs(before.mean()) > 0.1
+    assert after.mean().item() == pytest.approx(0, abs=1e-5)
+    torch.testing.assert_close(after - after[0], before - before[0])
+
+
+def test_differences_are_left_as_they_are(tokenizer):
+    batch, head = tokenizer([Record("variant", "MAV", 1.0)]), SitesHead(2, LABELS)
+    head.settle(batch, Model(Counting(), nn.Identity()).encode)
+    assert not head.center.any()
