@@ -106,7 +106,7 @@ def train_teacher(out: Path, path: Path) -> None:
     catalog = load_catalog()
     data = {"train": str(out / "chains.fasta"), "valid": str(out / "valid.fasta")}
     flags = {"data": data, "preset": "letters", "audit": "off"}
-    run_settings(resolve_settings(catalog, TASK, flags), out=path, catalog=catalog)
+    run_settings(resolve_settings(catalog, TASK, flags), out=path, resume=path.exists(), catalog=catalog)
 
 
 def search(queries: Path, targets: Path, path: Path) -> None:
