@@ -48,9 +48,11 @@ TABLE = "text,label\nprofit rose,positive\nsales fell,negative\nno change,neutra
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a developer's own switches out of the tests."""
+    """Keep a developer's own switches, and the precision of an earlier test's run, out of the tests."""
     for name in ("LABTUNE_STRICT", "LABTUNE_DISABLE_PLUGINS", "LABTUNE_DEBUG", "RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
+    if "accelerate.state" in sys.modules:
+        sys.modules["accelerate.state"].AcceleratorState._reset_state()
 
 
 @pytest.fixture(scope="session")

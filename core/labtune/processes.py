@@ -59,6 +59,15 @@ def start(precision: str) -> Accelerator:
     return accelerator
 
 
+def leave() -> None:
+    """Take leave of the other processes, where work has ended well in all of them.
+
+    Without it Gloo's threads may outlive the interpreter and abort the process as it ends.
+    """
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def rank() -> int:
     """Number of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0

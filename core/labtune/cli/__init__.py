@@ -30,7 +30,7 @@ from labtune.cli import (
     show,
     tasks,
 )
-from labtune.cli.launch import is_first_process, wait_for_first
+from labtune.cli.launch import is_first_process, is_worker, wait_for_first
 from labtune.errors import LabtuneError
 
 COMMANDS = (
@@ -90,6 +90,10 @@ def _work(argv: Sequence[str] | None) -> int:
         return 0
     code: int = arguments.work(arguments)
     sys.stdout.flush()
+    if is_worker():
+        from labtune.processes import leave
+
+        leave()
     return code
 
 
