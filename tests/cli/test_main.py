@@ -65,6 +65,7 @@ def test_an_interrupt_says_how_to_go_on(failing, capsys, interrupt, told):
         (["show"], "the following arguments are required: TASK (see 'labtune show --help')"),
         (["run", "x", "--epoch", "3", "--colour"], "unrecognized arguments: --colour (see 'labtune --help')"),
         (["run", "x", "--processes", "0"], "--processes: must be a whole number, 1 or more, not '0'"),
+        (["pretrain", "x", "--processes", "-1"], "--processes: must be a whole number, 1 or more, not '-1'"),
     ],
 )
 def test_a_wrong_word_is_one_line_too(words, told, capsys):

@@ -43,6 +43,18 @@ def test_everything_that_was_read_is_in_one_part(tmp_path, tokenizer):
     assert 0.2 < len(contents[1]) / len(texts) < 0.4
 
 
+def test_files_of_one_name_are_told_apart(tmp_path, tokenizer):
+    files = {tmp_path / "a" / "text": "one", tmp_path / "b" / "text": "two", tmp_path / "other": "three"}
+    for path, text in files.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    records = {
+        path: [Record(f"{path}-{number}", f"{text} {number}") for number in range(9)] for path, text in files.items()
+    }
+    facts = build_corpus(tmp_path / "corpus", records, tokenizer, 300, 0.3)
+    assert list(facts["sources"]) == [str(tmp_path / "a" / "text"), str(tmp_path / "b" / "text"), "other"]
+
+
 def test_crops_fill_the_budget_between_special_tokens(tmp_path, tokenizer):
     build(
         tmp_path / "corpus",

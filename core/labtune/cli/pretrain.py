@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from labtune.catalog import load_catalog
-from labtune.cli.launch import is_first_process, is_worker, launch
+from labtune.cli.launch import add_processes, is_first_process, is_worker, launch
 from labtune.cli.output import Subparsers, print_json
 
 SETTINGS = ("task", "encoder", "weights", "steps", "hours", "seed")
@@ -21,7 +21,7 @@ def add(subparsers: Subparsers) -> None:
         "The result, DIR/encoder, is what 'labtune run --encoder' takes.",
     )
     parser.add_argument("task", metavar="TASK", help="whose reader and tokenizer read the files")
-    parser.add_argument("files", metavar="FILE", nargs="*", type=Path)
+    parser.add_argument("files", metavar="FILE", nargs="*", type=Path, help="files whose labels, if any, are ignored")
     parser.add_argument(
         "--labelled",
         metavar="FILE",
@@ -40,7 +40,7 @@ def add(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder to make")
     parser.add_argument("--resume", action="store_true", help="go on with the interrupted training in --out")
-    parser.add_argument("--processes", metavar="P", type=int, default=1, help="processes on this machine")
+    add_processes(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")
     parser.set_defaults(work=work)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from pathlib import Path
@@ -196,7 +196,7 @@ def build_corpus(
     DataError
         If the tokenizer gives no token ids, a part would be empty, or a part has no label where the other has.
     """
-    sources = {path.name: sha256_of(path) for path in records}
+    sources = _sources(records)
     if (folder / FACTS).exists():
         return _same_sources(folder, sources)
     folder.mkdir(parents=True, exist_ok=True)
@@ -276,6 +276,12 @@ class _Writer:
             self.labels.close()
             facts["labelled"] = self.labelled
         return {**facts, "counts": {str(token): count for token, count in sorted(self.counts.items())}}
+
+
+def _sources(paths: Collection[Path]) -> dict[str, str]:
+    """Hashes by the files' names, or by their paths where several have one name."""
+    times = Counter(path.name for path in paths)
+    return {path.name if times[path.name] == 1 else str(path): sha256_of(path) for path in paths}
 
 
 def _same_sources(folder: Path, sources: Mapping[str, str]) -> dict[str, Any]:

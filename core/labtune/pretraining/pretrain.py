@@ -328,9 +328,10 @@ class _Loop:
         with self.accelerator.autocast():
             found = perplexity(self.model, (batch.to(self.accelerator.device) for batch in self.valid))
         progress = self.progress
+        shares = "".join(f"  {name} {value:.4f}" for name, value in found.items() if name != "perplexity")
         journal.event(
             "valid",
-            f"step {progress.step}  perplexity {found['perplexity']:.3f}  accuracy {found['accuracy']:.4f}",
+            f"step {progress.step}  perplexity {found['perplexity']:.3f}{shares}",
             step=progress.step,
             tokens=progress.tokens,
             seconds=progress.seconds,
