@@ -12,7 +12,8 @@ import torch
 from labtune.builtin.tokenizers import TextTokenizer
 from labtune.encoder.tiny import byte_tokenizer
 from labtune.errors import RunError
-from labtune.pretraining.corpus import Corpus, build_corpus, open_corpus
+from labtune.pretraining.building import build_corpus
+from labtune.pretraining.corpus import Corpus, open_corpus
 from labtune.protocols import IGNORED
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Record

@@ -16,10 +16,11 @@ from safetensors.torch import load_file
 from labtune.encoder.fresh import fresh_encoder, token_embeddings
 from labtune.encoder.loading import load_encoder
 from labtune.errors import DataError, EncoderError, RunError, SettingsError
-from labtune.pretraining import pretrain as room
+from labtune.pretraining import loop as room
+from labtune.pretraining.loop import rate_factor
 from labtune.pretraining.masking import Masked
 from labtune.pretraining.objective import MaskedLanguageModel
-from labtune.pretraining.pretrain import pretrain, rate_factor
+from labtune.pretraining.pretrain import pretrain
 from labtune.pretraining.settings import PretrainSettings, resolve_pretraining
 from labtune.protocols import IGNORED
 from labtune.ragged import Ragged
@@ -58,17 +59,17 @@ def test_resumed_is_the_same_training(recipe, texts, catalog, tmp_path, monkeypa
     chosen = settings(recipe, "config.hidden_dropout_prob=0.1", steps=10)
     whole = tmp_path / "whole"
     pretrain(chosen, [texts], out=whole, catalog=catalog)
-    step = room._Loop._step
+    step = room.Loop._step
 
     def interrupted(self, *arguments):
         if self.progress.step == 6:
             os.kill(os.getpid(), signal.SIGINT)
         return step(self, *arguments)
 
-    monkeypatch.setattr(room._Loop, "_step", interrupted)
+    monkeypatch.setattr(room.Loop, "_step", interrupted)
     with pytest.raises(Interrupted):
         pretrain(chosen, [texts], out=tmp_path / "parts", catalog=catalog)
-    monkeypatch.setattr(room._Loop, "_step", step)
+    monkeypatch.setattr(room.Loop, "_step", step)
     pretrain(chosen, [texts], out=tmp_path / "parts", catalog=catalog, resume=True)
     expected, found = (load_file(folder / "encoder" / "model.safetensors") for folder in (whole, tmp_path / "parts"))
     assert expected.keys() == found.keys()
