@@ -17,11 +17,12 @@ from torch import Tensor
 from labtune.data.dataset import sha256_of
 from labtune.errors import DataError, RunError
 from labtune.folder import write_json
-from labtune.pretraining.corpus import FACTS, LABEL, PARTS
+from labtune.pretraining.corpus import FACTS, LABEL
 from labtune.protocols import IGNORED, Batch, Tokenizer
 from labtune.ragged import offsets_of
 from labtune.specs import Record
 
+PARTS = ("train", "valid")
 CHUNK = 2000  # records that are tokenised at once
 
 

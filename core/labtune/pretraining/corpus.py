@@ -21,7 +21,6 @@ from labtune.protocols import IGNORED
 from labtune.ragged import Ragged, offsets_of
 
 FACTS = "corpus.json"
-PARTS = ("train", "valid")
 LABEL = np.dtype(np.int16)
 
 
