@@ -16,9 +16,9 @@ def read(name: str) -> dict[str, Any]:
     return content
 
 
-def interval(found: dict[str, float]) -> str:
+def interval(found: dict[str, float], digits: int = 3) -> str:
     """A score and its interval."""
-    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+    return f"{found['value']:.{digits}f} [{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
 
 
 def table(rows: list[list[str]]) -> str:

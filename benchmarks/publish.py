@@ -66,6 +66,10 @@ PROTEIN_NOTE = (
     "data as well, so the package has the weights without it. The aims were a Q3 of 0.73, and contacts three times as "
     "precise as the best model that learns nothing: what the table shows below these is missed."
 )
+GAIN_NOTE = (
+    "Both start from the same seed and are judged on the same test records, drawn together (paired bootstrap, as "
+    "`labtune diff` has it): what is hard for both does not blur the difference."
+)
 SCORES = {"entity_f1": "entity F1", "accuracy": "accuracy", "macro_f1": "macro F1"}
 
 
@@ -121,7 +125,13 @@ def protein_section() -> str:
         for target, found in case.get("baselines", {}).items():
             rows.append([name, case["score"], BASELINES[target.partition(":")[2]], interval(found), "", ""])
     note = " ".join([PROTEIN_NOTE, *_not_measured(content["cases"])])
-    return "\n".join(["## Proteins\n", f"`{content['command']}`\n", f"{note}\n", table(rows), ""])
+    gains = [["data", "score", "`protein.mini` less fresh weights", "seeds"]]
+    for name, case in content["cases"].items():
+        if found := case.get("gains"):
+            gains.append([name, case["score"], over_seeds(found, 4), str(len(found))])
+    return "\n".join(
+        ["## Proteins\n", f"`{content['command']}`\n", f"{note}\n", table(rows), f"\n{GAIN_NOTE}\n", table(gains), ""]
+    )
 
 
 def _not_measured(cases: dict[str, Any]) -> list[str]:
@@ -140,10 +150,10 @@ def _has(cases: dict[str, Any], name: str, start: str) -> bool:
     return any(run["start"] == start for run in cases.get(name, {}).get("runs", []))
 
 
-def over_seeds(runs: list[dict[str, Any]]) -> str:
+def over_seeds(runs: list[dict[str, Any]], digits: int = 3) -> str:
     """Mean over seeds, with the mean ends of the intervals."""
     means = {end: sum(run["score"][end] for run in runs) / len(runs) for end in ("value", "low", "high")}
-    return interval(means)
+    return interval(means, digits)
 
 
 def headline() -> str:

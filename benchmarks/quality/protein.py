@@ -37,11 +37,13 @@ from labtune.data.batching import stable_seed
 from labtune.data.splits import load_splits
 from labtune.encoder.fresh import fresh_encoder
 from labtune.encoder.loading import encoder_folder
+from labtune.evaluation.diff import diff_runs
 from labtune.evaluation.scoring import score
 from labtune.pipeline import run_settings
 from labtune.settings import Settings, resolve_settings
 
 RESULTS = common.RESULTS / "protein.json"
+ENDS = {"value": "difference", "low": "low", "high": "high"}  # of a score, by what labtune diff calls them
 STARTS = {"letters": "protein.letters", "pre-trained": "protein.mini", "fresh": "", "taught": ""}
 
 
@@ -66,6 +68,8 @@ def main() -> None:
         for seed in arguments.seeds:
             for start in arguments.starts:
                 measure(name, start, seed, flags, arguments)
+            if arguments.tune is None:
+                measure_gain(name, seed, arguments.work)
 
 
 def measure(name: str, start: str, seed: int, flags: dict[str, Any], arguments: argparse.Namespace) -> None:
@@ -90,6 +94,20 @@ def measure(name: str, start: str, seed: int, flags: dict[str, Any], arguments: 
         other for other in _read().get(name, {}).get("runs", []) if (other["start"], other["seed"]) != (start, seed)
     ]
     _write(name, {"score": case.score, "runs": [*kept, found], "split": metrics["split"]})
+
+
+def measure_gain(name: str, seed: int, work: Path) -> None:
+    """Compare the bundled weights with fresh ones on the same test records, where both runs' folders are there."""
+    runs = {run["start"]: run["identity"] for run in _read().get(name, {}).get("runs", []) if run["seed"] == seed}
+    pair = [runs.get(start, "") for start in ("fresh", "pre-trained")]
+    folders = [work / f"{name}-{identity}" for identity in pair]
+    gains = _read().get(name, {}).get("gains", [])
+    if not all((folder / "metrics.json").exists() for folder in folders) or any(gain["runs"] == pair for gain in gains):
+        return
+    found = diff_runs(*folders)["scores"][CASES[name].score]
+    gain = {"seed": seed, "runs": pair, "score": {end: found[key] for end, key in ENDS.items()}}
+    print(name, "gain", gain, flush=True)
+    _write(name, {"gains": [*(other for other in gains if other["seed"] != seed), gain]})
 
 
 def measure_baselines(name: str, flags: dict[str, Any]) -> None:
