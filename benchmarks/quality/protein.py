@@ -3,7 +3,7 @@
     python benchmarks/quality/protein.py
     python benchmarks/quality/protein.py gb1 contacts --starts pre-trained --seeds 0
     python benchmarks/quality/protein.py gb1 --tune epochs=20 head.dropout=0.3
-    python benchmarks/quality/protein.py deeploc --starts taught --taught OUT/taught/encoder
+    python benchmarks/quality/protein.py deeploc --starts taught --taught OUT/mixed/encoder
 
 Every run is written to ``results/protein.json`` when it ends, and one that is there already, with the same settings and
 the same weights, is not repeated; one that was cut off goes on from its checkpoint in ``--work``. So the whole can be
