@@ -19,10 +19,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from labtune.cli import main
 from labtune.data.dataset import sha256_of
 from labtune.errors import SettingsError, TrainingError
 from labtune.pipeline import run
-from labtune.processes import anyone, from_first, gathered, start
+from labtune.processes import anyone, from_first, gathered, leave, start
 
 TASK = "finance.sentiment"
 # 160 records in steps of 53 leave a last step of one record, of which the second process gets none.
@@ -188,6 +189,15 @@ def test_alone_everything_answers_at_once():
     assert gathered({1: "a"}) == {1: "a"}
     assert not anyone(False)
     assert anyone(True)
+
+
+def test_a_worker_leaves_when_its_command_has_ended(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "0")
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    assert main(["tasks"]) == 0
+    assert TASK in capsys.readouterr().out
+    assert not torch.distributed.is_initialized()
+    leave()  # nothing is left to leave
 
 
 def test_never_alone_unasked(monkeypatch):
