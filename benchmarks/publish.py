@@ -65,8 +65,9 @@ PROTEIN_NOTE = (
     "training chains, none of them tested here. It made that better and whole proteins worse, on validation data as "
     "well (secondary structure 0.725 against 0.719, DeepLoc 0.674 against 0.709), although unlabelled text was mixed "
     "in for the last 84 minutes, so the package has the weights without it; after the first 42 minutes of families "
-    "alone the tests had given 0.725 and 0.630. The aims were a Q3 of 0.73, and contacts three times as "
-    "precise as the best model that learns nothing: what the table shows below these is missed."
+    "alone (`--taught OUT/families/encoder`) the tests had given 0.725 and 0.630. The aims were a Q3 of 0.73, "
+    "and contacts three times as precise as the best model that learns nothing: what the table shows below these is "
+    "missed."
 )
 GAIN_NOTE = (
     "Both start from the same seed and are judged on the same test records, drawn together (paired bootstrap, as "
