@@ -130,6 +130,15 @@ def test_runs(runs, capsys):
     assert main(["diff", str(runs / "run0"), str(runs / "run0")]) == 0
     assert "No run is shown to be better" in capsys.readouterr().out
 
+    told = json.loads((runs / "run1" / "metrics.json").read_text())
+    told["test"]["mcc"]["value"] += 0.01
+    (runs / "run1" / "metrics.json").write_text(json.dumps(told))
+    assert found["scores"].keys() - diff_runs(runs / "run0", runs / "run1")["scores"].keys() == {"mcc"}
+    told["test"]["macro_f1"]["value"] += 0.01
+    (runs / "run1" / "metrics.json").write_text(json.dumps(told))
+    with pytest.raises(RunError, match="give another macro_f1 than their"):
+        diff_runs(runs / "run0", runs / "run1")
+
     shutil.copytree(runs / "run0", runs / "other")
     lines = (runs / "other" / "predictions.jsonl").read_text().splitlines()
     (runs / "other" / "predictions.jsonl").write_text("\n".join(lines[1:]))

@@ -228,6 +228,12 @@ BROKEN = {
     "empty is zero": ("metrics", "parts", 'else float("nan")', "else 0.0"),
     "monitor misspelt": ("metrics", "parts", 'monitor = "accuracy"', 'monitor = "acuracy"'),
     "parts disagree": ("metric_parts", "parts", "/ totals[..., 1]", "/ (totals[..., 1] + 1)"),
+    "more than is written": (
+        "metric_rereading",
+        "parts",
+        "right = [p.value",
+        "right = [p.probabilities is not None and p.value",
+    ),
     "names swapped": ("decode", "parts", "NAMES[int(row.argmax())]", "NAMES[int(row.argmin())]"),
     "no probability": ("predictions", "parts", "float(row.max())", "1 + float(row.max())"),
     "not JSON": ("predictions", "parts", "row.numpy())\n", "row.numpy(), {'row': row})\n"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from labtune.catalog import Catalog, load_catalog
 from labtune.errors import RunError
@@ -12,6 +15,7 @@ from labtune.evaluation.paired import Difference, compare, disagreements
 from labtune.evaluation.rereading import Judged, read_judged
 
 LEVEL = 0.05
+TOLERANCE = 1e-6  # of a score that is computed again
 
 
 def diff_runs(first: Path, second: Path, *, catalog: Catalog | None = None, seed: int = 0) -> dict[str, Any]:
@@ -29,8 +33,9 @@ def diff_runs(first: Path, second: Path, *, catalog: Catalog | None = None, seed
     Returns
     -------
     dict
-        ``verdict`` in words; ``scores``: for each the fields of :class:`labtune.evaluation.paired.Difference`;
-        ``differ``: ids by who is right; ``records``, ``part``, ``monitor``.
+        ``verdict`` in words; ``scores``: for each the fields of :class:`labtune.evaluation.paired.Difference`, where
+        the written predictions give what the runs report; ``differ``: ids by who is right; ``records``, ``part``,
+        ``monitor``.
 
     Raises
     ------
@@ -48,6 +53,12 @@ def diff_runs(first: Path, second: Path, *, catalog: Catalog | None = None, seed
     for metric in metrics:
         scores |= compare(metric, one.predictions, predictions, one.records, seed=seed)
     monitor = metrics[0].monitor
+    scores = {name: found for name, found in scores.items() if _repeats(found, name, one, other)}
+    if monitor.removeprefix("-") not in scores:
+        raise RunError(
+            f"{first} and {second} cannot be compared: predictions.jsonl give another {monitor.removeprefix('-')} "
+            f"than their metrics.json; the files were changed, or the metric needs more than predictions tell"
+        )
     return {
         "task": task.name,
         "first": str(first),
@@ -74,6 +85,13 @@ def verdict(difference: Difference, monitor: str, records: int) -> str:
         return f"No run is shown to be better: {numbers}."
     better = "second" if (difference.difference > 0) != smaller else "first"
     return f"The {better} run is better: {numbers}."
+
+
+def _repeats(found: Difference, name: str, one: Judged, other: Judged) -> bool:
+    """Whether the written predictions give the score that each run reports; a metric may need more than is written."""
+    told = [some.metrics[some.part].get(name, {}).get("value") for some in (one, other)]
+    reported = [math.nan if value is None else value for value in told]  # JSON has no NaN
+    return bool(np.allclose([found.first, found.second], reported, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
 
 
 def _check(first: Path, second: Path, one: Judged, other: Judged) -> None:

@@ -11,8 +11,9 @@ from labtune.catalog import Catalog
 from labtune.data.splits import load_splits
 from labtune.errors import RunError
 from labtune.folder import RunFolder
+from labtune.predictions import prediction_from_json
 from labtune.settings import Settings
-from labtune.specs import Labels, Prediction, Record, Span
+from labtune.specs import Labels, Prediction, Record
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Judged:
     part
         ``test``, or ``valid`` where there was no test data.
     records, predictions
-        In the same order; predictions have values and confidence, and no probabilities.
+        In the same order; predictions have values, confidence and details, and no probabilities.
     """
 
     settings: Settings
@@ -65,10 +66,6 @@ def read_judged(run: Path, catalog: Catalog) -> Judged:
 def _read(path: Path, labels: Labels) -> list[Prediction]:
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return [Prediction(line["id"], _value(line["prediction"], labels), line["confidence"]) for line in lines]
+        return [prediction_from_json(line, labels.kind) for line in lines]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: the predictions cannot be read; the run folder is damaged") from error
-
-
-def _value(value: Any, labels: Labels) -> Any:
-    return [Span(*span) for span in value] if labels.kind == "spans" else value

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labtune.data.labels import label_names
-from labtune.predictions import prediction_json
+from labtune.predictions import prediction_from_json, prediction_json
 from labtune.protocols import AdditiveMetric, Batch, Output
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Prediction, Record
@@ -51,13 +51,25 @@ def check_metric_parts(bench: TaskBench) -> None:
             assert _same(scores, whole), "parts() and scores() disagree with the metric itself"
 
 
+def check_metric_rereading(bench: TaskBench) -> None:
+    """Predictions that were written and read again get the same scores, as far as those need no probabilities."""
+    for predictions in (bench.predictions, _decode_truth(bench)):
+        lines = [json.dumps(prediction_json(prediction)) for prediction in predictions]
+        again = [prediction_from_json(json.loads(line), bench.parts.labels.kind) for line in lines]
+        for metric in bench.parts.metrics:
+            found, told = metric(again, bench.records), metric(predictions, bench.records)
+            lost = {metric.monitor.removeprefix("-")} & told.keys() - found.keys()
+            assert not lost, f"the monitored score {lost} cannot be computed from written predictions"
+            whole = {name: value for name, value in told.items() if name in found}
+            assert _same(found, whole), (
+                "written predictions get other scores; put what a metric needs into value, confidence or details"
+            )
+
+
 def check_decode(bench: TaskBench) -> None:
     """Decoding sure logits of the truth gives the truth back."""
     assert bench.predictions
-    head: Any = bench.parts.model.head
-    sure = Output(_sure(bench.batch, bench.output.logits, bench.parts.labels.kind), bench.output.extras)
-    with torch.no_grad():
-        found = {prediction.id: prediction.value for prediction in head.decode(sure, bench.batch)}
+    found = {prediction.id: prediction.value for prediction in _decode_truth(bench)}
     for record in bench.records:
         assert _same_value(found.get(record.id), record.target), (
             f"record {record.id!r}: {record.target!r} is decoded as {found.get(record.id)!r}"
@@ -82,6 +94,7 @@ def check_predictions(bench: TaskBench) -> None:
 OUTCOME_CHECKS: Mapping[str, Callable[[TaskBench], None]] = {
     "metrics": check_metrics,
     "metric_parts": check_metric_parts,
+    "metric_rereading": check_metric_rereading,
     "decode": check_decode,
     "predictions": check_predictions,
 }
@@ -97,6 +110,15 @@ def _perfect(record: Record, labels: Labels) -> Prediction:
     chances = np.array([[float(name in row) for name in labels.names] for row in rows])  # (U, L)
     one_row = labels.kind == "multilabel" or not several
     return Prediction(record.id, record.target, confidence, chances[0] if one_row else chances)
+
+
+def _decode_truth(bench: TaskBench) -> list[Prediction]:
+    """What the head decodes from sure logits of the truth."""
+    head: Any = bench.parts.model.head
+    sure = Output(_sure(bench.batch, bench.output.logits, bench.parts.labels.kind), bench.output.extras)
+    with torch.no_grad():
+        found: list[Prediction] = list(head.decode(sure, bench.batch))
+    return found
 
 
 def _sure(batch: Batch, logits: Ragged, kind: str) -> Ragged:
