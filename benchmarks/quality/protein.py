@@ -3,12 +3,11 @@
     python benchmarks/quality/protein.py
     python benchmarks/quality/protein.py gb1 contacts --starts pre-trained --seeds 0
     python benchmarks/quality/protein.py gb1 --tune epochs=20 head.dropout=0.3
-    python benchmarks/quality/protein.py deeploc --starts taught --taught OUT/mixed/encoder
 
 Every run is written to ``results/protein.json`` when it ends, and one that is there already, with the same settings and
 the same weights, is not repeated; one that was cut off goes on from its checkpoint in ``--work``. So the whole can be
-measured in pieces. ``--tune`` scores validation data only and writes nothing. ``taught`` starts from what
-``plugins/protein/recipe/second_stage.sh`` made.
+measured in pieces. ``--tune`` scores validation data only and writes nothing. ``fresh`` starts from chance throughout:
+the encoder, and convolutions that are pre-trained otherwise.
 
 Test parts: secondary structure has FLIP's validation split as test (its own test set is not among the data), and every
 tenth training chain chooses checkpoints. GB1 is FLIP's two-vs-rest. avGFP has 5,000 training variants. Meltome and
@@ -41,24 +40,22 @@ from labtune.evaluation.diff import diff_runs
 from labtune.evaluation.scoring import score
 from labtune.pipeline import run_settings
 from labtune.settings import Settings, resolve_settings
+from labtune_protein.convolution import FAMILIES
 
 RESULTS = common.RESULTS / "protein.json"
 ENDS = {"value": "difference", "low": "low", "high": "high"}  # of a score, by what labtune diff calls them
-STARTS = {"letters": "protein.letters", "pre-trained": "protein.mini", "fresh": "", "taught": ""}
+STARTS = {"letters": "protein.letters", "pre-trained": "protein.mini", "fresh": ""}
 
 
 def main() -> None:
     """Measure, print a line a run, and write results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all by default")
-    parser.add_argument("--starts", nargs="+", choices=list(STARTS), default=list(STARTS)[:3])
-    parser.add_argument("--taught", type=Path, metavar="FOLDER", help="the encoder that taught starts from")
+    parser.add_argument("--starts", nargs="+", choices=list(STARTS), default=list(STARTS))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="none: only what needs no training")
     parser.add_argument("--work", type=Path, default=common.ROOT / "runs" / "protein", help="prepared data and runs")
     parser.add_argument("--tune", nargs="*", metavar="KEY=VALUE", help="score these settings on validation data only")
     arguments = parser.parse_args()
-    if "taught" in arguments.starts and arguments.taught is None:
-        parser.error("taught starts from an encoder that you name: add --taught FOLDER")
     for name in arguments.cases or CASES:
         if name not in CASES:
             parser.error(f"unknown case {name!r}; known: {', '.join(CASES)}")
@@ -75,12 +72,13 @@ def main() -> None:
 def measure(name: str, start: str, seed: int, flags: dict[str, Any], arguments: argparse.Namespace) -> None:
     """Run one case, unless its result is there."""
     case, catalog = CASES[name], lean(load_catalog(), CASES[name])
-    encoder = STARTS[start] or _folder(start, seed, arguments, catalog)
-    settings = resolve_settings(catalog, case.task, {**flags, "encoder": encoder, "seed": seed}, arguments.tune or [])
+    encoder = STARTS[start] or _fresh(seed, arguments.work, catalog)
+    sets = [*(arguments.tune or []), *(() if STARTS[start] else case.fresh)]
+    settings = resolve_settings(catalog, case.task, {**flags, "encoder": encoder, "seed": seed}, sets)
     if arguments.tune is not None:
         _tune(name, start, settings, case, catalog, arguments.work)
         return
-    identity = _identity(settings, catalog)
+    identity = _identity(settings, catalog, FAMILIES if case.fresh and STARTS[start] else None)
     runs = _read().get(name, {}).get("runs", [])
     if any(run["identity"] == identity for run in runs):
         return
@@ -144,10 +142,12 @@ def _tune(name: str, start: str, settings: Settings, case: Case, catalog: Catalo
     print(name, start, "valid", metrics["valid"][case.score], f"{metrics['train']['seconds']:.0f} s", flush=True)
 
 
-def _identity(settings: Settings, catalog: Catalog) -> str:
+def _identity(settings: Settings, catalog: Catalog, convolutions: Path | None) -> str:
     """Name a run by its settings and the weights that it starts from; where files lie does not count."""
     weights = _weights(settings.encoder, catalog)
     text = replace(settings, encoder=weights, data={}).to_toml()
+    if convolutions is not None:
+        text += hashlib.sha256(convolutions.read_bytes()).hexdigest()
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -159,11 +159,9 @@ def _weights(encoder: str, catalog: Catalog) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _folder(start: str, seed: int, arguments: argparse.Namespace, catalog: Catalog) -> str:
-    """Find the encoder of a second stage, or write the same network with fresh weights."""
-    if start == "taught":
-        return str(arguments.taught)
-    folder: Path = arguments.work / f"fresh{seed}"
+def _fresh(seed: int, work: Path, catalog: Catalog) -> str:
+    """Write the encoder's network with fresh weights, unless it is there."""
+    folder = work / f"fresh{seed}"
     if not folder.exists():
         fresh_encoder("protein.mini", catalog, config={}, seed=stable_seed("fresh", seed)).save(folder)
     return str(folder)

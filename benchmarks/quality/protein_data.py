@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from labtune_protein.structure.chains import Chain
 
 Flags = dict[str, Any]
 PAIRS = ("separation", "hydropathy", "frequencies")
+CONVOLUTIONS = ("head.pretrained=false",)
 ATTENTION = "labtune_protein.pairs.attention:fit_attention"  # depends on the weights of protein.mini
 FRACTIONS = (0.7, 0.15, 0.15)
 
@@ -38,12 +40,15 @@ class Case:
         Writes files into a folder and gives the settings that name them.
     baselines
         Targets of further models without an encoder, beside or instead of the task's own.
+    fresh
+        Settings without which a fresh network would have pre-trained parts beside the encoder.
     """
 
     task: str
     prepare: Callable[[Path], Flags]
     score: str
     baselines: Sequence[str] = ()
+    fresh: Sequence[str] = ()
 
     def prepared(self, folder: Path) -> Flags:
         """Settings of the case; its files are written when they are not there."""
@@ -55,14 +60,15 @@ class Case:
         return {**flags, "audit": "off", "coverage": 0.0}
 
 
-def secondary_structure(folder: Path) -> Flags:
-    """FLIP: train without every tenth chain, which validates; test on its validation split."""
+def secondary_structure(folder: Path, chains: int | None = None) -> Flags:
+    """FLIP: train without every tenth chain, which validates, or with a few of both; test on its validation split."""
     source = common.data("bio/flip_secondary_structure")
     for kind in ("sequences", "labels_dssp3", "mask"):
         entries = (source / f"train.{kind}.fasta").read_text().split(">")[1:]
         for part, chosen in (("train", range(1, 10)), ("valid", range(1))):
             kept = [entry for number, entry in enumerate(entries) if number % 10 in chosen]
-            (folder / f"{part}.{kind}.fasta").write_text("".join(f">{entry}" for entry in kept))
+            few = kept[:: len(kept) // (chains or len(kept))][:chains]
+            (folder / f"{part}.{kind}.fasta").write_text("".join(f">{entry}" for entry in few))
     files = {part: str(folder / f"{part}.sequences.fasta") for part in ("train", "valid")}
     return {"data": {**files, "test": str(source / "val.sequences.fasta")}}
 
@@ -116,7 +122,10 @@ def contacts(folder: Path) -> Flags:
 
 
 CASES = {
-    "secondary_structure": Case("protein.secondary_structure", secondary_structure, "q3"),
+    "secondary_structure": Case("protein.secondary_structure", secondary_structure, "q3", fresh=CONVOLUTIONS),
+    "secondary_structure_100": Case(
+        "protein.secondary_structure", partial(secondary_structure, chains=100), "q3", fresh=CONVOLUTIONS
+    ),
     "gb1": Case("protein.property", gb1, "spearman"),
     "avgfp": Case("protein.property", avgfp, "spearman"),
     "meltome": Case("protein.property", meltome, "spearman"),

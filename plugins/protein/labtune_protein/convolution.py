@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from labtune.builtin.heads import TokenHead
@@ -15,6 +16,8 @@ from labtune.ragged import Ragged
 from labtune.specs import Labels
 from labtune_protein.baselines import LETTERS, letter_numbers
 
+FAMILIES = Path(__file__).parent / "families" / "convolutions.safetensors"
+CHANNELS = 128  # of the weights in that file
 KERNEL = 9  # residues that one convolution sees, before dilation
 DILATIONS = (1, 1, 2, 4)
 
@@ -22,7 +25,9 @@ DILATIONS = (1, 1, 2, 4)
 class ChainConvolutions(nn.Module):
     """Letters and states of the residues around each residue, by residual dilated convolutions.
 
-    What an encoder that knows little lacks, this learns from the labels: which letters near by matter.
+    What an encoder that knows little lacks, this knows: which letters near by matter for the fold. Pre-trained weights
+    learned it from the secondary structure that families of sequences agree on; the encoder's states then begin
+    with next to no influence.
 
     Parameters
     ----------
@@ -30,23 +35,28 @@ class ChainConvolutions(nn.Module):
         C, the encoder's width.
     channels
         D, of what comes out.
-    dilations
-        Of the convolutions, one after the other.
     dropout
         On the states, and on every block's update.
+    pretrained
+        Whether to start from the weights in the package, which have 128 channels.
+
+    Raises
+    ------
+    SettingsError
+        If pre-trained convolutions are asked for with other channels.
     """
 
-    def __init__(
-        self, width: int, channels: int, *, dilations: Sequence[int] = DILATIONS, dropout: float = 0.1
-    ) -> None:
+    def __init__(self, width: int, channels: int, *, dropout: float, pretrained: bool) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
         self.states = nn.Linear(width, channels)
         self.letters = nn.Embedding(LETTERS, channels)
-        self.blocks = nn.ModuleList(_Block(channels, dilation, dropout) for dilation in dilations)
-        self.gap = KERNEL // 2 * max(dilations)  # so that no convolution reaches from one record into the next
+        self.blocks = nn.ModuleList(_Block(channels, dilation, dropout) for dilation in DILATIONS)
+        self.gap = KERNEL // 2 * max(DILATIONS)  # so that no convolution reaches from one record into the next
         self.last = nn.LayerNorm(channels)
+        if pretrained:
+            self._start_from_families(channels)
 
     def forward(self, states: Ragged, letters: Tensor) -> Ragged:
         """States ``(U, C)`` and letters ``(U,)`` of residues to ``(U, D)``."""
@@ -57,6 +67,16 @@ class ChainConvolutions(nn.Module):
             line = layer(line, mask)
         seen: Tensor = self.last(line.index_select(0, places))
         return states.with_values(seen)
+
+    def _start_from_families(self, channels: int) -> None:
+        if channels != CHANNELS:
+            raise SettingsError(
+                f"pre-trained convolutions have {CHANNELS} channels, not {channels}; "
+                f"for others add --set head.pretrained=false"
+            )
+        self.load_state_dict({**self.state_dict(), **load_file(FAMILIES)})
+        nn.init.normal_(self.states.weight, std=1e-3)  # next to nothing, and not nothing: the norm before it learns too
+        nn.init.zeros_(self.states.bias)
 
 
 class ConvolutionHead(TokenHead):
@@ -72,11 +92,21 @@ class ConvolutionHead(TokenHead):
         On the states.
     channels
         Width of the convolutions.
+    pretrained
+        Whether the convolutions start from what families of sequences taught them.
     """
 
-    def __init__(self, width: int, labels: Labels, *, dropout: float = 0.1, channels: int = 96) -> None:
+    def __init__(
+        self,
+        width: int,
+        labels: Labels,
+        *,
+        dropout: float = 0.1,
+        channels: int = CHANNELS,
+        pretrained: bool = True,
+    ) -> None:
         super().__init__(channels, labels, dropout=dropout)
-        self.convolutions = ChainConvolutions(width, channels, dropout=dropout)
+        self.convolutions = ChainConvolutions(width, channels, dropout=dropout, pretrained=pretrained)
 
     def project(self, hidden: Ragged, batch: Batch) -> Ragged:
         """Scores of every residue: ragged ``(U, L)``."""

@@ -1,4 +1,4 @@
-"""Natural sequences with the secondary structure that their families agree on, for second_stage.sh to learn from.
+"""Natural sequences with the secondary structure that their families agree on, for families.sh to learn from.
 
     python plugins/protein/recipe/homologues.py OUT
 
@@ -48,6 +48,7 @@ TOO_CLOSE = 0.9  # identity from which a homologue is the chain itself: its stat
 LENGTHS = range(40, 1025)
 PREDICTED, TRUE = 3.0, 2.0  # weights of the average log-probability, and of the chain's own state, in nats
 SURE = 0.6  # probability below which a residue is masked
+TEACHER = ("head.channels=96", "head.pretrained=false", "head.dropout=0.1", "head_learning_rate=3e-3", "epochs=5")
 BATCH = 32_768  # residues predicted at once
 
 
@@ -106,7 +107,7 @@ def train_teacher(out: Path, path: Path) -> None:
     catalog = load_catalog()
     data = {"train": str(out / "chains.fasta"), "valid": str(out / "valid.fasta")}
     flags = {"data": data, "preset": "letters", "audit": "off"}
-    run_settings(resolve_settings(catalog, TASK, flags), out=path, resume=path.exists(), catalog=catalog)
+    run_settings(resolve_settings(catalog, TASK, flags, TEACHER), out=path, resume=path.exists(), catalog=catalog)
 
 
 def search(queries: Path, targets: Path, path: Path) -> None:

@@ -32,8 +32,8 @@ held out for perplexity only; they are no test of homology.
 
 Of whole proteins it knows something: where they go in a cell, and when they melt, is told far better from its states
 than from those of the same network with fresh weights. Of structure it knows little: the heads for residues and pairs
-read the letters themselves, and do almost as well with fresh weights. What every task reaches with it, and without, is
-in the project's results.
+read the letters themselves, by convolutions that are pre-trained apart, and do almost as well without it. What every
+task reaches with it, and without, is in the project's results.
 
 ## How it was made
 

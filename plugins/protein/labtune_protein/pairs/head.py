@@ -65,7 +65,7 @@ class PairHead(nn.Module):
         self.width = width
         self.layers, self.maps, self.channels = layers, maps, channels
         self.attention: Attention | None = None
-        self.convolutions = ChainConvolutions(width, along, dropout=dropout)
+        self.convolutions = ChainConvolutions(width, along, dropout=dropout, pretrained=False)
         self.dropout = nn.Dropout(dropout)
         self.query = nn.Linear(along, 16 * maps)
         self.key = nn.Linear(along, 16 * maps)

@@ -1,0 +1,88 @@
+"""Put convolutions that families of sequences taught into the package, with a model card from what was measured.
+
+python plugins/protein/recipe/ship_families.py RUN
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from labtune_protein.alphabet import STANDARD
+from labtune_protein.convolution import FAMILIES
+from labtune_protein.vocabulary import SYMBOLS
+
+CARD = """# Convolutions on letters, taught by families
+
+The weights that `protein.secondary_structure`, `protein.residue` and `protein.residue_value` start their convolutions
+along the chain from: {parameters:,} parameters, stored as bfloat16. Apache-2.0. With `--set head.pretrained=false`
+they start from chance. Contacts of distant residues did not gain from them, so `protein.contact` does without.
+
+A single sequence tells less about its structure than its family does. So a network on letters predicted the states
+(helix, strand, coil) of {records:,} natural sequences; the predictions were averaged over every column of their
+alignments to chains of known structure, together with the chain's true state (Rost and Sander 1993,
+doi:10.1006/jmbi.1993.1413). These convolutions learned the outcome from single sequences in one pass over {tokens:,}
+residues and end tokens. Of {judged:,} chains of known structure that were not among them, they then predict
+{q3:.1%} of the states.
+
+The chains of known structure are those of FLIP's training part for secondary structure, without every tenth, and
+without homologues of the chains of `structures_cgdms`. **Do not judge a model that starts from these weights on those
+chains**: their states are known to it. FLIP's validation and test parts are not among them.
+
+## How it was made
+
+    sh plugins/protein/recipe/families.sh OUT
+    python plugins/protein/recipe/ship_families.py OUT/run
+
+Seed {seed}; the last step took {seconds:,.0f} s of one core. `homologues.fasta` has the SHA-256
+{sha256}.
+"""
+
+
+def main() -> None:
+    """Write weights and card."""
+    run = Path(sys.argv[1])
+    metrics = json.loads((run / "metrics.json").read_text())
+    weights = convolutions(load_file(run / "model" / "head.safetensors"))
+    FAMILIES.parent.mkdir(exist_ok=True)
+    FAMILIES.write_bytes(save({name: value.bfloat16().contiguous() for name, value in weights.items()}))
+    parameters = sum(value.numel() for value in weights.values())
+    (FAMILIES.parent / "MODEL_CARD.md").write_text(CARD.format(parameters=parameters, **_facts(metrics)))
+    print(f"written: {FAMILIES.parent}")
+
+
+def convolutions(head: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take the convolutions out of a head on ``protein.letters``, whose states are letters: they join the embedding."""
+    prefix = "convolutions."
+    found = {name.removeprefix(prefix): value for name, value in head.items() if name.startswith(prefix)}
+    states = {name: found.pop(name) for name in ("norm.weight", "norm.bias", "states.weight", "states.bias")}
+    tokens = torch.tensor([SYMBOLS.index(letter) for letter in (*STANDARD, "X")])
+    shown = F.layer_norm(
+        F.one_hot(tokens, len(SYMBOLS)).float(), (len(SYMBOLS),), states["norm.weight"], states["norm.bias"]
+    )
+    found["letters.weight"] = found["letters.weight"] + F.linear(shown, states["states.weight"], states["states.bias"])
+    return found
+
+
+def _facts(metrics: dict[str, Any]) -> dict[str, Any]:
+    train = metrics["data"]["train"]
+    return {
+        "records": train["records"],
+        "tokens": train["tokens"],
+        "sha256": train["sha256"],
+        "judged": metrics["data"]["valid"]["records"],
+        "q3": metrics["valid"]["q3"]["value"],
+        "seed": metrics["seed"],
+        "seconds": metrics["train"]["seconds"],
+    }
+
+
+if __name__ == "__main__":
+    main()
