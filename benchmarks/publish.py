@@ -62,11 +62,11 @@ PROTEIN_NOTE = (
     "the convolutions beside the encoder are pre-trained as well, on families labelled by FLIP's training chains, "
     "none of them tested here, and the row of fresh weights is fresh throughout. With settings that suit fresh "
     "convolutions (five epochs, twice the rate, 96 channels) `protein.mini` on fresh convolutions had 0.724, and all "
-    "fresh 0.721 (seeds 0 and 1 of either): of the gain the encoder brings a part only. `secondary_structure_100` has"
-    " 100 of the training chains and 100 of those that choose checkpoints. Contacts did not gain from these "
-    "convolutions (on validation data, seed 0, 0.097 against 0.102 without) and have fresh ones. The aims were a Q3 "
-    "of 0.73, and contacts three times as precise as the best model that learns nothing: what the table shows below "
-    "these is missed."
+    "fresh 0.721 (seeds 0 and 1 of either, as of commit 603db2c and a6273d6): of the gain the encoder brings a part "
+    "only. `secondary_structure_100` has 100 of the training chains and 100 of those that choose checkpoints. "
+    "Contacts did not gain from these convolutions in one trial (the best of seven epochs on validation data, seed 0,"
+    " 0.097 against 0.102 without) and have fresh ones. The aims were a Q3 of 0.73, and contacts three times as "
+    "precise as the best model that learns nothing: what the table shows below these is missed."
 )
 GAIN_NOTE = (
     "Both start from the same seed and are judged on the same test records, drawn together (paired bootstrap, as "

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Teach convolutions on letters the secondary structure that families of sequences agree on; run it again to go on.
 #   sh plugins/protein/recipe/families.sh OUT
-# LABTUNE_DATA is the folder of the public data. Needs mmseqs. Two cores take about two hours. Then:
+# LABTUNE_DATA is the folder of the public data. Needs mmseqs. Then:
 #   python plugins/protein/recipe/ship_families.py OUT/run
 set -e
 OUT=${1:?give the folder to make}

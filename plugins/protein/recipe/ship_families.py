@@ -23,7 +23,8 @@ CARD = """# Convolutions on letters, taught by families
 
 The weights that `protein.secondary_structure`, `protein.residue` and `protein.residue_value` start their convolutions
 along the chain from: {parameters:,} parameters, stored as bfloat16. Apache-2.0. With `--set head.pretrained=false`
-they start from chance. Contacts of distant residues did not gain from them, so `protein.contact` does without.
+they start from chance. In one trial contacts of distant residues did not gain, so `protein.contact` does without.
+Only what they do for secondary structure was measured.
 
 A single sequence tells less about its structure than its family does. So a network on letters predicted the states
 (helix, strand, coil) of {records:,} natural sequences; the predictions were averaged over every column of their
