@@ -53,6 +53,24 @@ def fit_window(records: Sequence[Record], labels: Labels) -> Baseline:
     return lambda asked: [predict(record) for record in asked]
 
 
+def fit_window_ridge(records: Sequence[Record], labels: Labels) -> Baseline:
+    """Learn each residue's number from the letters of 15 around it: ridge regression on one-hot letters.
+
+    Parameters
+    ----------
+    records
+        Training records with a number a residue; about 200,000 residues are used, always the same.
+    labels
+        Not used.
+    """
+    chosen = _sampled(records)
+    features = sparse.vstack([_windows(record.input) for record in chosen]).tocsr()
+    targets = np.concatenate([np.array(record.target, dtype=float) for record in chosen])  # None becomes NaN
+    rows = np.flatnonzero(~np.isnan(targets))
+    model = Ridge(alpha=SHRINKAGE, solver="lsqr").fit(features[rows], targets[rows])
+    return lambda asked: [Prediction(record.id, model.predict(_windows(record.input)).tolist()) for record in asked]
+
+
 def fit_ridge(records: Sequence[Record], labels: Labels) -> Baseline:
     """Learn numbers by ridge regression: from one-hot letters when all sequences are equally long, else dipeptides.
 
@@ -107,6 +125,40 @@ def fit_dipeptides(records: Sequence[Record], labels: Labels) -> Baseline:
         ]
 
     return predict
+
+
+def fit_dipeptide_sets(records: Sequence[Record], labels: Labels) -> Baseline:
+    """Learn which labels a sequence has: for each one a logistic regression as in :func:`fit_dipeptides`.
+
+    Parameters
+    ----------
+    records
+        Training records with any number of labels.
+    labels
+        With their names.
+    """
+    features = _dipeptides(records)
+    truth = np.array([[name in record.target for name in labels.names] for record in records])  # (R, L)
+    scale = StandardScaler().fit(features)
+    models = {
+        number: LogisticRegression(C=0.01, max_iter=500).fit(scale.transform(features), column)
+        for number, column in enumerate(truth.T)
+        if len(np.unique(column)) == 2
+    }
+
+    def predict(asked: Sequence[Record]) -> list[Prediction]:
+        described = scale.transform(_dipeptides(asked))
+        chances = np.tile(truth.mean(0), (len(asked), 1))  # of labels that all have, or none
+        for number, model in models.items():
+            chances[:, number] = model.predict_proba(described)[:, 1]
+        return [_set(record, labels, row) for record, row in zip(asked, chances, strict=True)]
+
+    return predict
+
+
+def _set(record: Record, labels: Labels, chances: np.ndarray) -> Prediction:
+    chosen = np.flatnonzero(chances >= 0.5)
+    return Prediction(record.id, [labels.names[number] for number in chosen], chances[chosen].tolist(), chances)
 
 
 def _sampled(records: Sequence[Record]) -> list[Record]:

@@ -53,6 +53,7 @@ TASKS = (
         labels=Labels(kind="values", names=("value",)),
         presets=residue_presets(chained=False),
         examples="labtune_protein.data:hydropathy_examples",
+        baseline="labtune_protein.baselines:fit_window_ridge",
         views=("labtune_protein.viewer.views:residue_scenes",),
         **RESIDUES,
     ),
@@ -90,6 +91,7 @@ TASKS = (
         labels=Labels(kind="multilabel"),
         presets=SEQUENCES,
         examples="labtune_protein.data:set_examples",
+        baseline="labtune_protein.baselines:fit_dipeptide_sets",
         **SEQUENCE,
     ),
     Task(

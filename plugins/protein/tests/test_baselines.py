@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import f1_score
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from labtune.specs import Labels, Prediction, Record
-from labtune_protein.baselines import fit_dipeptides, fit_ridge, fit_window
-from labtune_protein.data import residue_sample, sequence_sample
+from labtune_protein.alphabet import STANDARD
+from labtune_protein.baselines import (
+    fit_dipeptide_sets,
+    fit_dipeptides,
+    fit_ridge,
+    fit_window,
+    fit_window_ridge,
+)
+from labtune_protein.data import residue_sample, sequence_sample, set_examples
 from labtune_protein.metrics import SecondaryStructure
 from labtune_protein.reading import read_secondary_structure, read_sequences
 from labtune_protein.toy import design, write_samples
@@ -20,6 +31,14 @@ STATES = Labels(kind="classes", names=("C", "E", "H"))
 
 def parts(read, sample, **options):
     return {part: list(read(path, labelled=True, **options)) for part, path in sample.items()}
+
+
+def dipeptide_shares(sequence):
+    """Shares of letters and of neighbours, and the logarithm of the length; none of the letters is rare."""
+    letters = [sequence.count(letter) / len(sequence) for letter in STANDARD]
+    neighbours = Counter(a + b for a, b in pairwise(sequence))
+    pairs = [neighbours[a + b] / (len(sequence) - 1) for a in STANDARD for b in STANDARD]
+    return [*letters, *pairs, np.log(len(sequence))]
 
 
 def test_samples_are_what_the_rule_makes(tmp_path):
@@ -75,6 +94,39 @@ def test_dipeptides_learn_classes_and_values():
     numbers = {part: [Record(r.id, r.input, float(r.target)) for r in some] for part, some in values.items()}
     found = fit_ridge(numbers["train"], Labels(kind="values", names=("value",)))(numbers["test"])
     assert np.corrcoef([p.value for p in found], [r.target for r in numbers["test"]])[0, 1] > 0.5
+
+
+def test_numbers_of_residues_are_a_ridge_on_windows():
+    rng = np.random.default_rng(0)
+    records = [
+        Record(str(n), "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWYX"), 30)), rng.normal(size=30).tolist())
+        for n in range(20)
+    ]
+    records[0].target[:10] = [None] * 10
+    predictions = fit_window_ridge(records, Labels(kind="values", names=("value",)))(records)
+    padded = ["-" * 7 + record.input.replace("X", "-") + "-" * 7 for record in records]  # a rare letter is no letter
+    windows = np.array([list(text[at : at + 15]) for text in padded for at in range(30)])
+    features = OneHotEncoder().fit_transform(windows)
+    targets = np.array([value for record in records for value in record.target], dtype=float)
+    known = ~np.isnan(targets)
+    expected = Ridge(alpha=1.0).fit(features[known], targets[known]).predict(features)
+    found = [value for prediction in predictions for value in prediction.value]
+    assert found == pytest.approx(list(expected), abs=5e-3)
+
+
+def test_sets_of_labels_are_a_regression_each():
+    names = ("acidic", "long", "all", "none")
+    records = [Record(r.id, r.input, [*r.target, "all"]) for r in set_examples()]
+    predictions = fit_dipeptide_sets(records, Labels(kind="multilabel", names=names))(records)
+    chances = np.array([prediction.probabilities for prediction in predictions])
+    assert (chances[:, 2] == 1).all()
+    assert (chances[:, 3] == 0).all()
+    features = StandardScaler().fit_transform([dipeptide_shares(r.input) for r in records])
+    for number, name in enumerate(names[:2]):
+        model = LogisticRegression(C=0.01, max_iter=500).fit(features, [name in r.target for r in records])
+        assert chances[:, number] == pytest.approx(model.predict_proba(features)[:, 1])
+    for prediction in predictions:
+        assert prediction.value == [names[n] for n in np.flatnonzero(prediction.probabilities >= 0.5)]
 
 
 def test_tracks_are_drawn():
