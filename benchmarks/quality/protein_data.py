@@ -19,12 +19,13 @@ from labtune.data.splitting import split_records
 from labtune.specs import Record
 from labtune_protein.contacts import CUTOFF, contact_record
 from labtune_protein.identity import similarity
-from labtune_protein.structure.chains import Chain
+from labtune_protein.structure.chains import Chain, distances
 
 Flags = dict[str, Any]
 PAIRS = ("separation", "hydropathy", "frequencies")
 CONVOLUTIONS = ("head.pretrained=false",)
 ATTENTION = "labtune_protein.pairs.attention:fit_attention"  # depends on the weights of protein.mini
+CONTACT_RADIUS = 10.0  # Å
 FRACTIONS = (0.7, 0.15, 0.15)
 
 
@@ -71,6 +72,34 @@ def secondary_structure(folder: Path, chains: int | None = None) -> Flags:
             (folder / f"{part}.{kind}.fasta").write_text("".join(f">{entry}" for entry in few))
     files = {part: str(folder / f"{part}.sequences.fasta") for part in ("train", "valid")}
     return {"data": {**files, "test": str(source / "val.sequences.fasta")}}
+
+
+def disorder(folder: Path) -> Flags:
+    """What CASP counts as disorder, residues without coordinates: 972 chains of FLIP, and its validation split."""
+    source = common.data("bio/flip_secondary_structure")
+    chains = {name: _entries(source / f"{name}.sequences.fasta") for name in ("train", "val")}
+    masks = {name: _entries(source / f"{name}.mask.fasta") for name in ("train", "val")}
+    known = list(chains["train"])
+    for part, ids, name in (
+        ("train", known[1::10], "train"),
+        ("valid", known[::50], "train"),
+        ("test", list(chains["val"]), "val"),
+    ):
+        labels = {one: masks[name][one].translate(str.maketrans("01", "DO")) for one in ids}
+        text = "".join(f">{one} TARGET={labels[one]}\n{chains[name][one]}\n" for one in ids)
+        (folder / f"{part}.fasta").write_text(text)
+    return {"data": {part: str(folder / f"{part}.fasta") for part in ("train", "valid", "test")}}
+
+
+def contact_number(folder: Path) -> Flags:
+    """Alpha carbons within 10 Å (Pollastri et al. 2002, doi:10.1002/prot.10069), of the chains with contacts."""
+    chains = [_chain(path) for path in sorted(common.data("bio/structures_cgdms").glob("*.txt"))]
+    records = [Record(chain.id, chain.sequence, _contact_numbers(chain)) for chain in chains]
+    parts = _by_identity(records)
+    for part, some in parts.items():
+        rows = [{"id": one.id, "sequence": one.input, "target": one.target} for one in some]
+        (folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {"data": {part: str(folder / f"{part}.jsonl") for part in parts}}
 
 
 def gb1(folder: Path) -> Flags:
@@ -126,6 +155,8 @@ CASES = {
     "secondary_structure_100": Case(
         "protein.secondary_structure", partial(secondary_structure, chains=100), "q3", fresh=CONVOLUTIONS
     ),
+    "disorder": Case("protein.residue", disorder, "mcc", fresh=CONVOLUTIONS),
+    "contact_number": Case("protein.residue_value", contact_number, "spearman", fresh=CONVOLUTIONS),
     "gb1": Case("protein.property", gb1, "spearman"),
     "avgfp": Case("protein.property", avgfp, "spearman"),
     "meltome": Case("protein.property", meltome, "spearman"),
@@ -141,6 +172,12 @@ CASES = {
 
 def _by_identity(records: list[Record]) -> dict[str, list[Record]]:
     return split_records(records, "identity:0.3", FRACTIONS, 0, similarity)
+
+
+def _entries(path: Path) -> dict[str, str]:
+    """What follows each id."""
+    entries = (entry.split("\n", 1) for entry in path.read_text().split(">")[1:])
+    return {name.split()[0]: text.replace("\n", "") for name, text in entries}
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
@@ -162,6 +199,12 @@ def _tables(folder: Path, parts: dict[str, list[tuple[str, Any]]]) -> Flags:
         with (folder / f"{part}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("sequence", "value"), *rows])
     return {"data": {part: str(folder / f"{part}.csv") for part in parts}}
+
+
+def _contact_numbers(chain: Chain) -> list[float | None]:
+    apart = distances(chain.backbone[:, 1])
+    near = (apart < CONTACT_RADIUS).sum(1) - 1.0  # not itself
+    return [float(count) if known else None for count, known in zip(near, chain.resolved, strict=True)]
 
 
 def _chain(path: Path) -> Chain:
