@@ -1,11 +1,13 @@
 """Natural sequences with the secondary structure that their families agree on, for families.sh to learn from.
 
-    python plugins/protein/recipe/homologues.py OUT
+    python plugins/protein/recipe/homologues.py OUT ROUND
 
 A network on letters learns the states of known chains. MMseqs2 aligns natural sequences to the chains; what the network
 predicts is averaged over every column of such an alignment, and the chain's true state there counts as well. A family
 tells far more than one sequence (Rost and Sander 1993, doi:10.1006/jmbi.1993.1413). The outcome is
 ``OUT/homologues.fasta``, with states and masks in its headers. Needs ``mmseqs``; what OUT has already is kept.
+
+In round 1 the network starts from chance, in a later one from the convolutions that the round before shipped.
 
 Chains come from the training part of FLIP's secondary structure, without every tenth, which chooses checkpoints in the
 benchmark, and without the homologues of structures_cgdms, whose contacts are a benchmark too.
@@ -48,7 +50,7 @@ TOO_CLOSE = 0.9  # identity from which a homologue is the chain itself: its stat
 LENGTHS = range(40, 1025)
 PREDICTED, TRUE = 3.0, 2.0  # weights of the average log-probability, and of the chain's own state, in nats
 SURE = 0.6  # probability below which a residue is masked
-TEACHER = ("head.channels=96", "head.pretrained=false", "head.dropout=0.1", "head_learning_rate=3e-3", "epochs=5")
+FIRST = ("head.channels=96", "head.pretrained=false", "head.dropout=0.1", "head_learning_rate=3e-3", "epochs=5")
 BATCH = 32_768  # residues predicted at once
 
 
@@ -63,12 +65,12 @@ class Hit:
 
 def main() -> None:
     """Make what is missing, one step after the other."""
-    out = Path(sys.argv[1])
+    out, teacher = Path(sys.argv[1]), FIRST if sys.argv[2] == "1" else ()
     out.mkdir(parents=True, exist_ok=True)
     chains, natural = out / "chains.fasta", out / "natural.fasta"
     _once(chains, partial(write_chains, out))
     _once(natural, write_natural)
-    _once(out / "teacher", partial(train_teacher, out))
+    _once(out / "teacher", partial(train_teacher, out, teacher))
     _once(out / "hits.tsv", partial(search, chains, natural))
     _once(out / "homologues.fasta", partial(label, out))
 
@@ -102,12 +104,12 @@ def write_natural(path: Path) -> None:
                     file.write(f">{len(seen)}\n{sequence}\n")
 
 
-def train_teacher(out: Path, path: Path) -> None:
+def train_teacher(out: Path, sets: Sequence[str], path: Path) -> None:
     """Fit a network on letters."""
     catalog = load_catalog()
     data = {"train": str(out / "chains.fasta"), "valid": str(out / "valid.fasta")}
     flags = {"data": data, "preset": "letters", "audit": "off"}
-    run_settings(resolve_settings(catalog, TASK, flags, TEACHER), out=path, resume=path.exists(), catalog=catalog)
+    run_settings(resolve_settings(catalog, TASK, flags, sets), out=path, resume=path.exists(), catalog=catalog)
 
 
 def search(queries: Path, targets: Path, path: Path) -> None:

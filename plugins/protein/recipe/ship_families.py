@@ -1,12 +1,15 @@
 """Put convolutions that families of sequences taught into the package, with a model card from what was measured.
 
-python plugins/protein/recipe/ship_families.py RUN
+python plugins/protein/recipe/ship_families.py RUN [RUN ...]
+
+The runs of all rounds so far; the last one's weights are taken.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,39 +26,44 @@ CARD = """# Convolutions on letters, taught by families
 
 The weights that `protein.secondary_structure`, `protein.residue` and `protein.residue_value` start their convolutions
 along the chain from: {parameters:,} parameters, stored as bfloat16. Apache-2.0. With `--set head.pretrained=false`
-they start from chance. In one trial contacts of distant residues did not gain, so `protein.contact` does without.
-Only what they do for secondary structure was measured.
+they start from chance. What they gain for secondary structure, disorder and contact numbers is in the project's
+`docs/results.md`. In one trial contacts of distant residues did not gain, so `protein.contact` does without.
 
 A single sequence tells less about its structure than its family does. So a network on letters predicted the states
 (helix, strand, coil) of {records:,} natural sequences; the predictions were averaged over every column of their
 alignments to chains of known structure, together with the chain's true state (Rost and Sander 1993,
-doi:10.1006/jmbi.1993.1413). These convolutions learned the outcome from single sequences in one pass over {tokens:,}
-residues and end tokens. Of {judged:,} chains of known structure that were not among them, they then predict
-{q3:.1%} of the states.
+doi:10.1006/jmbi.1993.1413). These convolutions learned the outcome from single sequences, in one pass a round. The
+network that predicts starts from chance in the first round, and from the convolutions of the round before in a later
+one.
 
-The chains of known structure are those of FLIP's training part for secondary structure, without every tenth, and
-without homologues of the chains of `structures_cgdms`. **Do not judge a model that starts from these weights on those
-chains**: their states are known to it. FLIP's validation and test parts are not among them.
+{rounds}
+
+The last column says how many of the states they predict of {judged:,} chains of known structure that were not among
+those behind the families, which are FLIP's training part for secondary structure, without every tenth, and without
+homologues of the chains of `structures_cgdms`. **Do not judge a model that starts from these weights on those chains**:
+their states are known to it. FLIP's validation and test parts are not among them.
 
 ## How it was made
 
-    sh plugins/protein/recipe/families.sh OUT
-    python plugins/protein/recipe/ship_families.py OUT/run
+    sh plugins/protein/recipe/families.sh OUT/1 1
+    python plugins/protein/recipe/ship_families.py OUT/1/run
 
-Seed {seed}; the last step took {seconds:,.0f} s of one core. `homologues.fasta` has the SHA-256
-{sha256}.
+and for each further round N
+
+    sh plugins/protein/recipe/families.sh OUT/N N
+    python plugins/protein/recipe/ship_families.py OUT/1/run … OUT/N/run
 """
+HEADER = "| round | residues and end tokens | seconds of one core | seed | SHA-256 of `homologues.fasta` | states |"
+ROW = "| {number} | {tokens:,} | {seconds:,.0f} | {seed} | {sha256} | {q3:.1%} |"
 
 
 def main() -> None:
     """Write weights and card."""
-    run = Path(sys.argv[1])
-    metrics = json.loads((run / "metrics.json").read_text())
-    weights = convolutions(load_file(run / "model" / "head.safetensors"))
+    runs = [Path(argument) for argument in sys.argv[1:]]
+    weights = convolutions(load_file(runs[-1] / "model" / "head.safetensors"))
     FAMILIES.parent.mkdir(exist_ok=True)
     FAMILIES.write_bytes(save({name: value.bfloat16().contiguous() for name, value in weights.items()}))
-    parameters = sum(value.numel() for value in weights.values())
-    (FAMILIES.parent / "MODEL_CARD.md").write_text(CARD.format(parameters=parameters, **_facts(metrics)))
+    (FAMILIES.parent / "MODEL_CARD.md").write_text(card(weights, runs))
     print(f"written: {FAMILIES.parent}")
 
 
@@ -70,6 +78,18 @@ def convolutions(head: dict[str, Tensor]) -> dict[str, Tensor]:
     )
     found["letters.weight"] = found["letters.weight"] + F.linear(shown, states["states.weight"], states["states.bias"])
     return found
+
+
+def card(weights: dict[str, Tensor], runs: Sequence[Path]) -> str:
+    """Say what the weights are and how each round went."""
+    rounds = [_facts(json.loads((run / "metrics.json").read_text())) for run in runs]
+    rows = [ROW.format(number=number, **facts) for number, facts in enumerate(rounds, start=1)]
+    return CARD.format(
+        parameters=sum(value.numel() for value in weights.values()),
+        records=rounds[-1]["records"],
+        judged=rounds[-1]["judged"],
+        rounds="\n".join([HEADER, "| ---: " * HEADER.count(" | ") + "| ---: |", *rows]),
+    )
 
 
 def _facts(metrics: dict[str, Any]) -> dict[str, Any]:
