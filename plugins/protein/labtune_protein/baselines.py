@@ -35,8 +35,7 @@ def fit_window(records: Sequence[Record], labels: Labels) -> Baseline:
         With their names.
     """
     index = {name: number for number, name in enumerate(labels.names)}
-    chosen = _sampled(records)
-    features = sparse.vstack([_windows(record.input) for record in chosen]).tocsr()
+    chosen, features = _sampled_windows(records)
     truth = np.array([index.get(name, -1) for record in chosen for name in record.target])
     rows = np.flatnonzero(truth >= 0)
     if len(np.unique(truth[rows])) == 1:
@@ -63,8 +62,7 @@ def fit_window_ridge(records: Sequence[Record], labels: Labels) -> Baseline:
     labels
         Not used.
     """
-    chosen = _sampled(records)
-    features = sparse.vstack([_windows(record.input) for record in chosen]).tocsr()
+    chosen, features = _sampled_windows(records)
     targets = np.concatenate([np.array(record.target, dtype=float) for record in chosen])  # None becomes NaN
     rows = np.flatnonzero(~np.isnan(targets))
     model = Ridge(alpha=SHRINKAGE, solver="lsqr").fit(features[rows], targets[rows])
@@ -161,11 +159,12 @@ def _set(record: Record, labels: Labels, chances: np.ndarray) -> Prediction:
     return Prediction(record.id, [labels.names[number] for number in chosen], chances[chosen].tolist(), chances)
 
 
-def _sampled(records: Sequence[Record]) -> list[Record]:
-    """Draw records until they hold enough residues."""
+def _sampled_windows(records: Sequence[Record]) -> tuple[list[Record], Any]:
+    """Draw records until they hold enough residues; with the windows around these, ``(U, 15 * 21)`` sparse."""
     order = np.random.default_rng(0).permutation(len(records))
     before = np.cumsum([0, *(len(records[row].input) for row in order[:-1])])
-    return [records[row] for row in order[before < SAMPLED]]
+    chosen = [records[row] for row in order[before < SAMPLED]]
+    return chosen, sparse.vstack([_windows(record.input) for record in chosen]).tocsr()
 
 
 def _classes(record: Record, labels: Labels, probabilities: np.ndarray) -> Prediction:
