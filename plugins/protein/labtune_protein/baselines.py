@@ -135,11 +135,11 @@ def fit_dipeptide_sets(records: Sequence[Record], labels: Labels) -> Baseline:
     labels
         With their names.
     """
-    features = _dipeptides(records)
     truth = np.array([[name in record.target for name in labels.names] for record in records])  # (R, L)
-    scale = StandardScaler().fit(features)
-    models = {
-        number: LogisticRegression(C=0.01, max_iter=500).fit(scale.transform(features), column)
+    scale = StandardScaler()
+    features = scale.fit_transform(_dipeptides(records))
+    models = {  # not OneVsRestClassifier, which answers otherwise where there is one label only
+        number: LogisticRegression(C=0.01, max_iter=500).fit(features, column)
         for number, column in enumerate(truth.T)
         if len(np.unique(column)) == 2
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -133,9 +134,8 @@ def test_what_ships_is_what_was_taught():
 
 def test_families_taught_secondary_structure(bio):
     """A linear layer on them tells more states of chains that they did not see than one on fresh convolutions."""
-    records = list(read_secondary_structure(bio / "flip_secondary_structure" / "val.sequences.fasta", labelled=True))[
-        :90
-    ]
+    file = bio / "flip_secondary_structure" / "val.sequences.fasta"
+    records = list(islice(read_secondary_structure(file, labelled=True), 90))
     batch = ResidueTokenizer(Letters().tokenizer, LABELS)(records)
     states = batch.units.with_values(torch.zeros(len(batch.units.values), 8))
     known = batch.targets.values >= 0
