@@ -86,7 +86,8 @@ def measure(name: str, start: str, seed: int, flags: dict[str, Any], arguments: 
     metrics = run_settings(settings, out=out, resume=out.exists(), catalog=catalog).metrics
     scores = {"score": metrics["test"][case.score], "valid": metrics["valid"][case.score]["value"]}
     costs = {key: metrics["train"][key] for key in ("seconds", "tokens_per_second", "trainable_parameters")}
-    found = {"start": start, "seed": seed, "identity": identity, **scores, **costs}
+    where = common.machine()["device"]
+    found = {"start": start, "seed": seed, "identity": identity, **scores, **costs, "device": where}
     print(name, found, flush=True)
     kept = [
         other for other in _read().get(name, {}).get("runs", []) if (other["start"], other["seed"]) != (start, seed)
