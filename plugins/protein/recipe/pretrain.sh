@@ -4,8 +4,9 @@
 #   python plugins/protein/recipe/ship.py OUT/1 "NAME OF THE DEVICE"
 #   sh plugins/protein/recipe/pretrain.sh OUT/2 HOURS HOMOLOGUES
 #   python plugins/protein/recipe/ship.py OUT/1 "NAME OF THE DEVICE" OUT/2 "NAME OF THE DEVICE"
-# The first starts from chance. The second goes on from what was shipped, and learns from HOMOLOGUES, a file that
-# families.sh makes, the secondary structure that families agree on as well.
+# The first starts from chance. The second goes on from what was shipped, and learns from HOMOLOGUES, the file
+# homologues.fasta that homologues.py makes for families.sh, the secondary structure that families agree on as well;
+# what is shipped learned from that of a third round.
 # LABTUNE_DATA is the folder of the public data; steps are sized for one GPU.
 set -e
 OUT=${1:?give the folder to make}
