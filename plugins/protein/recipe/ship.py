@@ -74,10 +74,10 @@ def main() -> None:
     weights = runs[-1] / "encoder" / "model.safetensors"
     if weights.stat().st_size > LIMIT:
         raise SystemExit(f"{weights} has {weights.stat().st_size:,} bytes; the package takes {LIMIT:,}")
+    told = card(found, devices, json.loads((runs[-1] / "encoder" / "config.json").read_text()))
     for path in (runs[-1] / "encoder").iterdir():
         shutil.copyfile(path, FOLDER / path.name)
-    config = json.loads((FOLDER / "config.json").read_text())
-    (FOLDER / "MODEL_CARD.md").write_text(card(found, devices, config))
+    (FOLDER / "MODEL_CARD.md").write_text(told)
     print(f"written: {FOLDER}")
 
 
