@@ -103,7 +103,7 @@ def card(runs: Sequence[dict[str, Any]], devices: Sequence[str], config: dict[st
         )
         shipped = " ".join(f'OUT/{one} "{name}"' for one, name in enumerate(devices[:number], start=1))
         commands.append(f"    python plugins/protein/recipe/ship.py {shipped}")
-    labelled = last["data"]["train"].get("labelled")
+    taught = [run for run in runs if "labels" in run["data"]]  # a later training without labels does not undo it
     return CARD.format(
         layers=config["num_hidden_layers"],
         width=config["hidden_size"],
@@ -117,7 +117,7 @@ def card(runs: Sequence[dict[str, Any]], devices: Sequence[str], config: dict[st
         crop=settings["crop"] - 2,
         long_crop=settings["long_crop"] - 2,
         valid_share=settings["valid_share"],
-        labels=LABELS.format(labelled=labelled, weight=settings["label_weight"]) if labelled else "",
+        labels=_labels(taught[-1]) if taught else "",
         commands="\n".join(commands),
         seed=settings["seed"],
         mask=settings["mask_share"],
@@ -125,6 +125,11 @@ def card(runs: Sequence[dict[str, Any]], devices: Sequence[str], config: dict[st
         curve="\n".join(curve),
         sources="\n".join(f"| {name} | {digest} |" for name, digest in last["data"]["sources"].items()),
     )
+
+
+def _labels(run: dict[str, Any]) -> str:
+    """Say what else was learned, and from which chains."""
+    return LABELS.format(labelled=run["data"]["train"]["labelled"], weight=run["settings"]["label_weight"])
 
 
 def _unigram(counts: dict[str, int]) -> float:

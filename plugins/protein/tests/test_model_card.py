@@ -55,6 +55,14 @@ def test_labels_are_told(ship):
     assert "pretrain.sh OUT/2 0.100 HOMOLOGUES" in found
 
 
+def test_labels_are_told_after_a_training_without_any(ship):
+    labelled = {"records": 5, "tokens": 1000, "labelled": 321}
+    first = training(1_000, 14.0, labels=["C", "E", "H"], train=labelled)
+    found = ship.card([first, training(2_500, 11.5)], ["a GPU", "a GPU"], SHAPE)
+    assert "321 residues" in found
+    assert "Do not judge" in found
+
+
 def test_the_shipped_card_tells_the_chains_that_are_known():
     card = (Path(__file__).parents[1] / "labtune_protein" / "mini" / "MODEL_CARD.md").read_text()
     assert "**Do not judge a\nmodel that starts from this encoder on those chains**" in card
