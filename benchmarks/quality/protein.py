@@ -7,7 +7,7 @@
 Every run is written to ``results/protein.json`` when it ends, and one that is there already, with the same settings and
 the same weights, is not repeated; one that was cut off goes on from its checkpoint in ``--work``. So the whole can be
 measured in pieces. ``--tune`` scores validation data only and writes nothing. ``fresh`` starts from chance throughout:
-the encoder, and convolutions that are pre-trained otherwise.
+the encoder, and heads that are pre-trained otherwise.
 
 Test parts: secondary structure has FLIP's validation split as test (its own test set is not among the data), and every
 tenth training chain chooses checkpoints. GB1 is FLIP's two-vs-rest. avGFP has 5,000 training variants. Meltome and
@@ -40,7 +40,6 @@ from labtune.evaluation.diff import diff_runs
 from labtune.evaluation.scoring import score
 from labtune.pipeline import run_settings
 from labtune.settings import Settings, resolve_settings
-from labtune_protein.convolution import FAMILIES
 
 RESULTS = common.RESULTS / "protein.json"
 ENDS = {"value": "difference", "low": "low", "high": "high"}  # of a score, by what labtune diff calls them
@@ -78,7 +77,7 @@ def measure(name: str, start: str, seed: int, flags: dict[str, Any], arguments: 
     if arguments.tune is not None:
         _tune(name, start, settings, case, catalog, arguments.work)
         return
-    identity = _identity(settings, catalog, FAMILIES if case.fresh and STARTS[start] else None)
+    identity = _identity(settings, catalog, case.head if STARTS[start] else None)
     runs = _read().get(name, {}).get("runs", [])
     if any(run["identity"] == identity for run in runs):
         return
@@ -143,12 +142,12 @@ def _tune(name: str, start: str, settings: Settings, case: Case, catalog: Catalo
     print(name, start, "valid", metrics["valid"][case.score], f"{metrics['train']['seconds']:.0f} s", flush=True)
 
 
-def _identity(settings: Settings, catalog: Catalog, convolutions: Path | None) -> str:
+def _identity(settings: Settings, catalog: Catalog, head: Path | None) -> str:
     """Name a run by its settings and the weights that it starts from; where files lie does not count."""
     weights = _weights(settings.encoder, catalog)
     text = replace(settings, encoder=weights, data={}).to_toml()
-    if convolutions is not None:
-        text += hashlib.sha256(convolutions.read_bytes()).hexdigest()
+    if head is not None:
+        text += hashlib.sha256(head.read_bytes()).hexdigest()
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

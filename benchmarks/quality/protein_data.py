@@ -18,12 +18,14 @@ import numpy as np
 from labtune.data.splitting import split_records
 from labtune.specs import Record
 from labtune_protein.contacts import CUTOFF, contact_record
+from labtune_protein.convolution import FAMILIES as CONVOLUTIONS
 from labtune_protein.identity import similarity
+from labtune_protein.pairs.head import FAMILIES as CONTACTS
 from labtune_protein.structure.chains import Chain, distances
 
 Flags = dict[str, Any]
 PAIRS = ("separation", "hydropathy", "frequencies")
-CONVOLUTIONS = ("head.pretrained=false",)
+WITHOUT = ("head.pretrained=false",)
 ATTENTION = "labtune_protein.pairs.attention:fit_attention"  # depends on the weights of protein.mini
 CONTACT_RADIUS = 10.0  # Å
 FRACTIONS = (0.7, 0.15, 0.15)
@@ -41,14 +43,17 @@ class Case:
         Writes files into a folder and gives the settings that name them.
     baselines
         Targets of further models without an encoder, beside or instead of the task's own.
+    head
+        Weights that the head starts from, in the package.
     fresh
-        Settings without which a fresh network would have pre-trained parts beside the encoder.
+        Settings of a network that starts from chance throughout: without those weights, and what it wants instead.
     """
 
     task: str
     prepare: Callable[[Path], Flags]
     score: str
     baselines: Sequence[str] = ()
+    head: Path | None = None
     fresh: Sequence[str] = ()
 
     def prepared(self, folder: Path) -> Flags:
@@ -150,13 +155,12 @@ def contacts(folder: Path) -> Flags:
     return {"data": {part: str(folder / f"{part}.jsonl") for part in parts}}
 
 
+_residues = partial(Case, head=CONVOLUTIONS, fresh=WITHOUT)
 CASES = {
-    "secondary_structure": Case("protein.secondary_structure", secondary_structure, "q3", fresh=CONVOLUTIONS),
-    "secondary_structure_100": Case(
-        "protein.secondary_structure", partial(secondary_structure, chains=100), "q3", fresh=CONVOLUTIONS
-    ),
-    "disorder": Case("protein.residue", disorder, "mcc", fresh=CONVOLUTIONS),
-    "contact_number": Case("protein.residue_value", contact_number, "spearman", fresh=CONVOLUTIONS),
+    "secondary_structure": _residues("protein.secondary_structure", secondary_structure, "q3"),
+    "secondary_structure_100": _residues("protein.secondary_structure", partial(secondary_structure, chains=100), "q3"),
+    "disorder": _residues("protein.residue", disorder, "mcc"),
+    "contact_number": _residues("protein.residue_value", contact_number, "spearman"),
     "gb1": Case("protein.property", gb1, "spearman"),
     "avgfp": Case("protein.property", avgfp, "spearman"),
     "meltome": Case("protein.property", meltome, "spearman"),
@@ -166,6 +170,8 @@ CASES = {
         contacts,
         "p_at_l_long",
         (*(f"labtune_protein.pairs.baselines:fit_{name}" for name in PAIRS), ATTENTION),
+        head=CONTACTS,
+        fresh=(*WITHOUT, "method=head", "learning_rate=5e-4", "head_learning_rate=2e-3", "epochs=8"),
     ),
 }
 

@@ -16,7 +16,7 @@ from labtune.ragged import Ragged
 from labtune.specs import Labels
 from labtune_protein.baselines import LETTERS, letter_numbers
 
-FAMILIES = Path(__file__).parent / "families" / "convolutions.safetensors"
+FAMILIES = Path(__file__).parent / "families" / "states" / "convolutions.safetensors"
 CHANNELS = 128  # of the weights in that file
 KERNEL = 9  # residues that one convolution sees, before dilation
 DILATIONS = (1, 1, 2, 4)
@@ -68,6 +68,11 @@ class ChainConvolutions(nn.Module):
         seen: Tensor = self.last(line.index_select(0, places))
         return states.with_values(seen)
 
+    def quieten_states(self) -> None:
+        """Let the encoder's states begin with next to no influence, where the letters are trained already."""
+        nn.init.normal_(self.states.weight, std=1e-3)  # next to nothing, and not nothing: the norm before it learns too
+        nn.init.zeros_(self.states.bias)
+
     def _start_from_families(self, channels: int) -> None:
         if channels != CHANNELS:
             raise SettingsError(
@@ -75,8 +80,7 @@ class ChainConvolutions(nn.Module):
                 f"for others add --set head.pretrained=false"
             )
         self.load_state_dict({**self.state_dict(), **load_file(FAMILIES)})
-        nn.init.normal_(self.states.weight, std=1e-3)  # next to nothing, and not nothing: the norm before it learns too
-        nn.init.zeros_(self.states.bias)
+        self.quieten_states()
 
 
 class ConvolutionHead(TokenHead):

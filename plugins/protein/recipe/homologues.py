@@ -15,21 +15,15 @@ benchmark, and without the homologues of structures_cgdms, whose contacts are a 
 
 from __future__ import annotations
 
-import csv
-import os
-import re
-import subprocess
 import sys
-import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from alignments import BIO, Hit, aligned, alignments, once, search, write_natural
 
 from labtune.catalog import load_catalog
 from labtune.data.batching import token_batches
@@ -40,27 +34,14 @@ from labtune.specs import Record
 from labtune_protein.fasta import read_fasta
 from labtune_protein.reading import read_secondary_structure
 
-BIO = Path(os.environ.get("LABTUNE_DATA", "../shared/data")) / "bio"
 FLIP = BIO / "flip_secondary_structure"
 TASK = "protein.secondary_structure"
 STATES = "CEH"
-EVALUE, HITS = "1e-3", "300"
-COLUMNS = ("query", "target", "fident", "qstart", "tstart", "cigar")
 TOO_CLOSE = 0.9  # identity from which a homologue is the chain itself: its states would be known by heart
-LENGTHS = range(40, 1025)
 PREDICTED, TRUE = 3.0, 2.0  # weights of the average log-probability, and of the chain's own state, in nats
 SURE = 0.6  # probability below which a residue is masked
 FIRST = ("head.channels=96", "head.pretrained=false", "head.dropout=0.1", "head_learning_rate=3e-3", "epochs=5")
 BATCH = 32_768  # residues predicted at once
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A natural sequence aligned to a chain: columns of one and places of the other, both ``(A,)``."""
-
-    sequence: str
-    columns: np.ndarray
-    places: np.ndarray
 
 
 def main() -> None:
@@ -68,11 +49,11 @@ def main() -> None:
     out, teacher = Path(sys.argv[1]), FIRST if sys.argv[2] == "1" else ()
     out.mkdir(parents=True, exist_ok=True)
     chains, natural = out / "chains.fasta", out / "natural.fasta"
-    _once(chains, partial(write_chains, out))
-    _once(natural, write_natural)
-    _once(out / "teacher", partial(train_teacher, out, teacher))
-    _once(out / "hits.tsv", partial(search, chains, natural))
-    _once(out / "homologues.fasta", partial(label, out))
+    once(chains, partial(write_chains, out))
+    once(natural, write_natural)
+    once(out / "teacher", partial(train_teacher, out, teacher))
+    once(out / "hits.tsv", partial(search, chains, natural))
+    once(out / "homologues.fasta", partial(label, out))
 
 
 def write_chains(out: Path, path: Path) -> None:
@@ -86,22 +67,9 @@ def write_chains(out: Path, path: Path) -> None:
     sequences = [(file.stem, file.read_text().split("\n", 1)[0].strip()) for file in files]
     contacts.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in sequences if sequence.isalpha()))
     search(every, contacts, out / "contacts.tsv")
-    excluded = {row["query"] for row in _hits(out / "contacts.tsv")}
+    excluded = {row["query"] for row in alignments(out / "contacts.tsv")}
     print(f"chains: {len(records)}, of which {len(excluded)} have a homologue among the chains with contacts")
     path.write_text("".join(_entry(record) for record in records if record.id not in excluded))
-
-
-def write_natural(path: Path) -> None:
-    """All sequences of the pre-training, numbered."""
-    files = [*sorted((BIO / "protein_text").glob("*.fasta.gz")), *sorted((BIO / "protein_sequences").glob("*.fasta"))]
-    seen: set[str] = set()
-    with path.open("w") as file:
-        for source in files:
-            for entry in read_fasta(source):
-                sequence = entry.text.upper().rstrip("*")
-                if len(sequence) in LENGTHS and sequence.isalpha() and sequence not in seen:
-                    seen.add(sequence)
-                    file.write(f">{len(seen)}\n{sequence}\n")
 
 
 def train_teacher(out: Path, sets: Sequence[str], path: Path) -> None:
@@ -112,21 +80,13 @@ def train_teacher(out: Path, sets: Sequence[str], path: Path) -> None:
     run_settings(resolve_settings(catalog, TASK, flags, sets), out=path, resume=path.exists(), catalog=catalog)
 
 
-def search(queries: Path, targets: Path, path: Path) -> None:
-    """Align targets to queries."""
-    options = ["-s", "5.7", "-e", EVALUE, "--max-seqs", HITS, "-a", "--format-output", ",".join(COLUMNS), "-v", "1"]
-    with tempfile.TemporaryDirectory() as work:
-        command = ["mmseqs", "easy-search", str(queries), str(targets), str(path), work]
-        subprocess.run([*command, *options], check=True)
-
-
 def label(out: Path, path: Path) -> None:
     """Predict all homologues, average over families, and write what they agree on."""
     truth = {record.id: record.target for record in read_secondary_structure(out / "chains.fasta", labelled=True)}
     families: dict[str, list[Hit]] = defaultdict(list)
-    for row in _hits(out / "hits.tsv"):
+    for row in alignments(out / "hits.tsv"):
         if float(row["fident"]) < TOO_CLOSE:
-            families[row["query"]].append(Hit(row["target"], *_aligned(row)))
+            families[row["query"]].append(Hit(row["target"], *aligned(row)))
     wanted = {hit.sequence for hits in families.values() for hit in hits}
     sequences = {entry.id: entry.text for entry in read_fasta(out / "natural.fasta") if entry.id in wanted}
     print(f"families: {len(families)}, natural sequences {len(sequences)}", flush=True)
@@ -175,41 +135,11 @@ def predict(teacher: Predictor, sequences: Mapping[str, str]) -> dict[str, np.nd
     return found
 
 
-def _aligned(row: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of columns and places of an alignment, both from 0."""
-    column, place = int(row["qstart"]) - 1, int(row["tstart"]) - 1
-    columns, places = [], []
-    for size, kind in re.findall(r"(\d+)([MID])", row["cigar"]):
-        length = int(size)
-        if kind == "M":
-            columns.append(np.arange(column, column + length))
-            places.append(np.arange(place, place + length))
-        column += length * (kind != "D")
-        place += length * (kind != "I")
-    return np.concatenate(columns), np.concatenate(places)
-
-
-def _hits(path: Path) -> Iterator[dict[str, str]]:
-    with path.open() as file:
-        yield from csv.DictReader(file, COLUMNS, delimiter="\t")
-
-
 def _entry(record: Record) -> str:
     """In biotrainer's format."""
     states = "".join(state or "X" for state in record.target)
     mask = "".join(str(int(state is not None)) for state in record.target)
     return f">{record.id} TARGET={states} MASK={mask}\n{record.input}\n"
-
-
-def _once(path: Path, make: Callable[[Path], None]) -> None:
-    """Make what is not there yet, under another name until it is whole."""
-    if path.exists():
-        return
-    started = time.perf_counter()
-    unfinished = path.with_name(f"{path.stem}-partial{path.suffix}")
-    make(unfinished)
-    unfinished.rename(path)
-    print(f"{path} in {time.perf_counter() - started:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -59,11 +59,11 @@ Seed {seed}; {mask:.0%} of the residues were hidden as in BERT. The corpora had 
 """
 LABELS = """
 A training with labels also told, from the states, the secondary structure that families of natural sequences agree on:
-{labelled:,} residues, taught by known chains as the model card of the convolutions in `families/` says, with a weight
-of {weight:g} beside hidden residues. Held-out sequences with labels count twice in its perplexity. **Do not judge a
-model that starts from this encoder on those chains**, which are FLIP's training part for secondary structure, without
-every tenth, and without homologues of the chains of `structures_cgdms`: their states are known to it. FLIP's validation
-and test parts are not among them.
+{labelled:,} residues, taught by known chains as the model card of the convolutions in `families/states/` says, with a
+weight of {weight:g} beside hidden residues. Held-out sequences with labels count twice in its perplexity. **Do not
+judge a model that starts from this encoder on those chains**, which are FLIP's training part for secondary structure,
+without every tenth, and without homologues of the chains of `structures_cgdms`: their states are known to it. FLIP's
+validation and test parts are not among them.
 """
 
 

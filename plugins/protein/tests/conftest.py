@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
 
@@ -25,3 +28,11 @@ def bio():
 def vocabulary():
     """The vocabulary of protein.mini."""
     return build()
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Iterator[Callable[[str], ModuleType]]:
+    """Import a script of ``recipe/``; these are not part of the package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[1] / "recipe")
+        yield importlib.import_module

@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from labtune.catalog import load_catalog
+from labtune.encoder.loading import load_encoder
+from labtune.errors import SettingsError
 from labtune.protocols import IGNORED, Output
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Prediction, Record, Span
 from labtune_protein.contacts import read_contacts
 from labtune_protein.data import contact_examples, contact_sample
 from labtune_protein.pairs.baselines import fit_frequencies, fit_hydropathy, fit_separation
-from labtune_protein.pairs.head import PairHead, corrected
+from labtune_protein.pairs.head import FAMILIES, PairHead, corrected
 from labtune_protein.pairs.loss import PairCrossEntropy
 from labtune_protein.pairs.metrics import ContactPrecision
 from labtune_protein.pairs.ranking import decode_pairs
@@ -135,3 +139,31 @@ def test_gradients_are_finite_in_bfloat16(vocabulary):
             output = head(hidden, batch)
         loss(output, batch).backward()
         assert all(parameter.grad.isfinite().all() for parameter in head.parameters() if parameter.grad is not None)
+
+
+def test_a_pre_trained_head_begins_with_letters(batch):
+    head, fresh = PairHead(8, LABELS).eval(), PairHead(8, LABELS, pretrained=False).eval()
+    hidden = batch.tokens.with_values(torch.randn(len(batch.tokens.values), 8))
+    found, other = head(hidden, batch).logits.values, head(hidden.with_values(-hidden.values), batch).logits.values
+    assert (found - other).abs().max() < 0.05 < found.std()
+    assert not torch.allclose(found, fresh(hidden, batch).logits.values)
+    own, bins = head.state_dict(), PairHead(8, Labels(kind="spans", names=("contact", "near"))).state_dict()
+    for name, value in load_file(FAMILIES).items():
+        assert torch.equal(value, own[name].bfloat16())
+        assert name.startswith("output.") != torch.equal(own[name], bins[name])
+
+
+def test_attention_begins_without_influence(batch):
+    encoder = load_encoder("protein.mini", load_catalog()).eval()
+    alone, both = PairHead(encoder.width, LABELS, layers=0).eval(), PairHead(encoder.width, LABELS).eval()
+    alone.load_state_dict(both.state_dict())
+    with torch.inference_mode():
+        expected = alone(encoder(batch.inputs), batch).logits.values
+        both.connect(encoder)
+        torch.testing.assert_close(both(encoder(batch.inputs), batch).logits.values, expected)
+
+
+def test_another_shape_starts_from_chance_and_only_when_told():
+    with pytest.raises(SettingsError, match=r"16 maps, 32 channels.*; for others add --set head.pretrained=false"):
+        PairHead(8, LABELS, dilations=(1, 2))
+    assert len(PairHead(8, LABELS, dilations=(1, 2), pretrained=False).blocks) == 2

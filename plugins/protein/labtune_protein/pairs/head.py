@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from labtune.encoder.base import Attention, Encoder
@@ -15,6 +17,8 @@ from labtune.specs import Labels, Prediction
 from labtune_protein.convolution import ChainConvolutions, residue_letters, residue_states
 from labtune_protein.pairs.ranking import decode_pairs
 
+FAMILIES = Path(__file__).parents[1] / "families" / "contacts" / "pair_head.safetensors"
+MAPS, CHANNELS, ALONG, DILATIONS = 16, 32, 96, (1, 2, 4, 1)  # of the weights in that file
 FURTHEST = 64  # separations from which all count alike
 
 
@@ -25,6 +29,9 @@ class PairHead(nn.Module):
     correction, Dunn et al. 2008, doi:10.1093/bioinformatics/btm604), as Rao et al. (2021, ICLR) do. The encoder's own
     maps are read where it shows them. Residual networks of dilated convolutions read the neighbourhood: of a residue,
     before residues are paired, and then of a pair.
+
+    Pre-trained weights learned from letters which contacts families of sequences agree on; the encoder's states and
+    attention then begin with next to no influence.
 
     Parameters
     ----------
@@ -44,6 +51,14 @@ class PairHead(nn.Module):
         Of the convolutions, one after the other.
     dropout
         On the encoder's states.
+    pretrained
+        Whether to start from the weights in the package. They know one bin: with more, what comes last starts from
+        chance.
+
+    Raises
+    ------
+    SettingsError
+        If labels are not pairs, or pre-trained weights are asked for in another shape.
     """
 
     def __init__(
@@ -52,11 +67,12 @@ class PairHead(nn.Module):
         labels: Labels,
         *,
         layers: int = 6,
-        maps: int = 16,
-        channels: int = 32,
-        along: int = 96,
-        dilations: Sequence[int] = (1, 2, 4, 1),
+        maps: int = MAPS,
+        channels: int = CHANNELS,
+        along: int = ALONG,
+        dilations: Sequence[int] = DILATIONS,
         dropout: float = 0.1,
+        pretrained: bool = True,
     ) -> None:
         super().__init__()
         if labels.kind != "spans":
@@ -75,12 +91,17 @@ class PairHead(nn.Module):
         self.mix = nn.Linear(maps + channels, channels)
         self.blocks = nn.ModuleList(_Block(channels, dilation) for dilation in dilations)
         self.output = nn.Linear(channels, len(labels.names) + 1)
+        self.pretrained = pretrained
+        if pretrained:
+            self._start_from_families((maps, channels, along, tuple(dilations)))
 
     def connect(self, encoder: Encoder) -> None:
         """Ask the encoder for its attention maps, and make room for them."""
         self.attention = encoder.share_attention(self.layers) if self.layers else None
         if self.attention is not None:
             self.attended = nn.Linear(self.attention.layers * self.attention.heads, self.channels, bias=False)
+            if self.pretrained:
+                nn.init.zeros_(self.attended.weight)
 
     def forward(self, hidden: Ragged, batch: Batch) -> Output:
         """Hidden states ``(N, C)`` to logits of pairs i < j ``(P, K + 1)``."""
@@ -117,6 +138,16 @@ class PairHead(nn.Module):
             self._decode(record.id, len(record.input), rows)
             for record, rows in zip(batch.records, output.logits, strict=True)
         ]
+
+    def _start_from_families(self, shape: tuple[int, int, int, tuple[int, ...]]) -> None:
+        if shape != (MAPS, CHANNELS, ALONG, DILATIONS):
+            raise SettingsError(
+                f"a pre-trained head of pairs has {MAPS} maps, {CHANNELS} channels, {ALONG} along the chain and the "
+                f"dilations {list(DILATIONS)}; for others add --set head.pretrained=false"
+            )
+        own = self.state_dict()
+        self.load_state_dict(own | {k: v for k, v in load_file(FAMILIES).items() if v.shape == own[k].shape})
+        self.convolutions.quieten_states()
 
     def _pairs(self, states: Tensor, both: Tensor) -> Tensor:
         query, key = (
