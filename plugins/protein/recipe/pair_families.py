@@ -43,7 +43,6 @@ from labtune_protein.pairs.tokenizing import unresolved
 PAIRS = "pairs.jsonl"
 TEACHER: Mapping[str, Any] = {"method": "lora", "learning_rate": 1e-3, "head_learning_rate": 1e-3, "epochs": 3}
 TEACHER_FIRST = {"head_learning_rate": 2e-3, "epochs": 6}  # instead, where heads start from chance
-STUDENT_FIRST = {"epochs": 2}
 STUDENT: Mapping[str, Any] = {
     "encoder": "protein.letters",
     "method": "head",
@@ -52,6 +51,7 @@ STUDENT: Mapping[str, Any] = {
     "batch_size": 10,
     "batch_tokens": 768,
 }
+STUDENT_FIRST = {"epochs": 2}
 LENGTHS = range(40, 121)  # residues; those of the chains with contacts
 COVERAGE = 0.6
 HITS = 200

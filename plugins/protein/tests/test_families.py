@@ -11,8 +11,11 @@ import torch
 from labtune.protocols import Output
 from labtune.ragged import Ragged
 from labtune.specs import Labels, Record, Span
+from labtune_protein.contacts import read_contacts
 from labtune_protein.letters import Letters
+from labtune_protein.pairs.baselines import fit_hydropathy
 from labtune_protein.pairs.head import PairHead
+from labtune_protein.pairs.metrics import ContactPrecision
 from labtune_protein.pairs.tokenizing import PairTokenizer
 
 LABELS = Labels(kind="spans", names=("contact",))
@@ -138,3 +141,18 @@ def test_a_shipped_head_of_pairs_is_what_was_taught(recipe):
     expected = taught(encoder(batch.inputs), batch).logits.values
     states = batch.tokens.with_values(torch.randn(len(batch.tokens.values), 8))
     torch.testing.assert_close(shipped(states, batch).logits.values, expected)
+
+
+def test_families_taught_contacts(bio):
+    """Without further learning the head tells contacts of real chains better than what is hydrophobic tells."""
+    files = [bio / "structures_mmcif" / f"{name}.cif" for name in ("1aki", "1k6p", "3o5r", "4i39")]
+    records = [next(iter(read_contacts(file, labelled=True))) for file in files]
+    encoder, metric = Letters(), ContactPrecision(LABELS)
+    tokenizer = PairTokenizer(encoder.tokenizer, LABELS)
+    head = PairHead(encoder.width, LABELS).eval()
+    batch = tokenizer(records)
+    with torch.inference_mode():
+        found = metric(head.decode(head(encoder(batch.inputs), batch), batch), records)
+    simple = metric(fit_hydropathy([], LABELS)(records), records)
+    for scope in ("short", "medium"):
+        assert found[f"p_at_l_{scope}"] > 1.5 * simple[f"p_at_l_{scope}"]
