@@ -7,15 +7,14 @@ The runs of all rounds so far; the last one's weights are taken.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import rounds
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
 from labtune_protein.alphabet import STANDARD
@@ -54,17 +53,14 @@ and for each further round N
     python plugins/protein/recipe/ship_families.py OUT/1/run … OUT/N/run
 """
 HEADER = "| round | residues and end tokens | seconds of one core | seed | SHA-256 of `homologues.fasta` | states |"
-ROW = "| {number} | {tokens:,} | {seconds:,.0f} | {seed} | {sha256} | {q3:.1%} |"
+ROW = "| {number} | {tokens:,} | {seconds:,.0f} | {seed} | {sha256} | {score:.1%} |"
 
 
 def main() -> None:
     """Write weights and card."""
     runs = [Path(argument) for argument in sys.argv[1:]]
     weights = convolutions(load_file(runs[-1] / "model" / "head.safetensors"))
-    FAMILIES.parent.mkdir(exist_ok=True)
-    FAMILIES.write_bytes(save({name: value.bfloat16().contiguous() for name, value in weights.items()}))
-    (FAMILIES.parent / "MODEL_CARD.md").write_text(card(weights, runs))
-    print(f"written: {FAMILIES.parent}")
+    rounds.write(FAMILIES, weights, card(weights, runs))
 
 
 def convolutions(head: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -82,27 +78,13 @@ def convolutions(head: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def card(weights: dict[str, Tensor], runs: Sequence[Path]) -> str:
     """Say what the weights are and how each round went."""
-    rounds = [_facts(json.loads((run / "metrics.json").read_text())) for run in runs]
-    rows = [ROW.format(number=number, **facts) for number, facts in enumerate(rounds, start=1)]
+    found = [rounds.facts(run, "q3") for run in runs]
     return CARD.format(
         parameters=sum(value.numel() for value in weights.values()),
-        records=rounds[-1]["records"],
-        judged=rounds[-1]["judged"],
-        rounds="\n".join([HEADER, "| ---: " * HEADER.count(" | ") + "| ---: |", *rows]),
+        records=found[-1]["records"],
+        judged=found[-1]["judged"],
+        rounds=rounds.table(HEADER, ROW, found),
     )
-
-
-def _facts(metrics: dict[str, Any]) -> dict[str, Any]:
-    train = metrics["data"]["train"]
-    return {
-        "records": train["records"],
-        "tokens": train["tokens"],
-        "sha256": train["sha256"],
-        "judged": metrics["data"]["valid"]["records"],
-        "q3": metrics["valid"]["q3"]["value"],
-        "seed": metrics["seed"],
-        "seconds": metrics["train"]["seconds"],
-    }
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ The runs of all rounds so far; the last one's weights are taken.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from safetensors.torch import load_file, save
+import rounds
+from safetensors.torch import load_file
 from ship_families import convolutions
 from torch import Tensor
 
@@ -59,10 +58,7 @@ def main() -> None:
     """Write weights and card."""
     runs = [Path(argument) for argument in sys.argv[1:]]
     weights = pair_head(load_file(runs[-1] / "model" / "head.safetensors"))
-    FAMILIES.parent.mkdir(exist_ok=True)
-    FAMILIES.write_bytes(save({name: value.bfloat16().contiguous() for name, value in weights.items()}))
-    (FAMILIES.parent / "MODEL_CARD.md").write_text(card(weights, runs))
-    print(f"written: {FAMILIES.parent}")
+    rounds.write(FAMILIES, weights, card(weights, runs))
 
 
 def pair_head(head: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -73,30 +69,14 @@ def pair_head(head: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def card(weights: dict[str, Tensor], runs: Sequence[Path]) -> str:
     """Say what the weights are and how each round went."""
-    rounds = [_facts(json.loads((run / "metrics.json").read_text())) for run in runs]
-    teacher = json.loads((runs[-1].parent / "teacher" / "metrics.json").read_text())
-    rows = [ROW.format(number=number, **facts) for number, facts in enumerate(rounds, start=1)]
+    found = [rounds.facts(run, "p_at_l_long") for run in runs]
     return CARD.format(
         parameters=sum(value.numel() for value in weights.values()),
-        chains=teacher["data"]["train"]["records"],
-        records=rounds[-1]["records"],
-        judged=rounds[-1]["judged"],
-        rounds="\n".join([HEADER, "| ---: " * HEADER.count(" | ") + "| ---: |", *rows]),
+        chains=rounds.facts(runs[-1].parent / "teacher", "p_at_l_long")["records"],
+        records=found[-1]["records"],
+        judged=found[-1]["judged"],
+        rounds=rounds.table(HEADER, ROW, found),
     )
-
-
-def _facts(metrics: dict[str, Any]) -> dict[str, Any]:
-    train = metrics["data"]["train"]
-    return {
-        "records": train["records"],
-        "tokens": train["tokens"],
-        "sha256": train["sha256"],
-        "judged": metrics["data"]["valid"]["records"],
-        "score": metrics["valid"]["p_at_l_long"]["value"],
-        "seed": metrics["seed"],
-        "epochs": metrics["train"]["epochs"],
-        "seconds": metrics["train"]["seconds"],
-    }
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
 from itertools import islice
-from pathlib import Path
 
 import pytest
 import torch
@@ -116,7 +114,7 @@ def test_other_widths_start_from_chance_and_only_when_told():
     assert head.convolutions.letters.weight.shape == (21, 64)
 
 
-def test_what_ships_is_what_was_taught():
+def test_what_ships_is_what_was_taught(recipe):
     """On letters the states of ``protein.letters`` are letters too, so both join in one embedding."""
     torch.manual_seed(0)
     encoder, records = Letters(), [Record("a", "ACDEFGHIKLMNPQRSTVWYX")]
@@ -125,9 +123,8 @@ def test_what_ships_is_what_was_taught():
     batch = ResidueTokenizer(encoder.tokenizer, LABELS).unlabelled(records)
     states, letters = residue_states(encoder(batch.inputs), batch), residue_letters(batch)
     taught = head.convolutions(states, letters).values
-    ship = runpy.run_path(str(Path(__file__).parents[1] / "recipe" / "ship_families.py"))
     shipped = ChainConvolutions(8, 128, dropout=0.1, pretrained=True).eval()
-    shipped.load_state_dict({**shipped.state_dict(), **ship["convolutions"](head.state_dict())})
+    shipped.load_state_dict({**shipped.state_dict(), **recipe("ship_families").convolutions(head.state_dict())})
     nothing = states.with_values(torch.zeros(21, 8))
     torch.testing.assert_close(shipped(nothing, letters).values, taught)
 

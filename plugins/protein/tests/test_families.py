@@ -29,15 +29,15 @@ def test_alignments_are_read_column_by_column(recipe):
 
 def test_a_family_is_believed_over_one_sequence(recipe):
     """Three homologues say strand where the chain has none of its own; a known state decides between even ones."""
-    homologues, Hit = recipe("homologues"), recipe("alignments").Hit  # noqa: N806 - a class
+    homologues, hit = recipe("homologues"), recipe("alignments").Hit
     strand, coil = np.log([[0.1, 0.8, 0.1]]), np.log([[0.8, 0.1, 0.1]])
     predicted = {"a": strand, "b": np.concatenate([coil, strand]), "c": strand}
     places = {"a": [0], "b": [1], "c": [0]}
-    hits = [Hit(name, np.array([2]), np.array(place)) for name, place in places.items()]
+    hits = [hit(name, np.array([2]), np.array(place)) for name, place in places.items()]
     agreed = homologues.family_evidence(["C", "H", None, "H"], hits, predicted)
     assert homologues.STATES[int(agreed[2].argmax())] == "E"
     assert [homologues.STATES[int(row.argmax())] for row in agreed[[0, 1, 3]]] == ["C", "H", "H"]
-    even = [Hit("a", np.array([0]), np.array([0])), Hit("b", np.array([0]), np.array([0]))]
+    even = [hit("a", np.array([0]), np.array([0])), hit("b", np.array([0]), np.array([0]))]
     assert homologues.STATES[int(homologues.family_evidence(["E"], even, predicted)[0].argmax())] == "E"
     assert homologues.STATES[int(homologues.family_evidence(["C"], even, predicted)[0].argmax())] == "C"
 
@@ -156,3 +156,23 @@ def test_families_taught_contacts(bio):
     simple = metric(fit_hydropathy([], LABELS)(records), records)
     for scope in ("short", "medium"):
         assert found[f"p_at_l_{scope}"] > 1.5 * simple[f"p_at_l_{scope}"]
+
+
+@pytest.mark.parametrize(("script", "score"), [("ship_families", "q3"), ("ship_pairs", "p_at_l_long")])
+def test_a_card_has_a_row_for_every_round(recipe, tmp_path, script, score):
+    for number, share in (("1", 0.1), ("2", 0.25)):
+        for name, records in (("run", 1234), ("teacher", 56)):
+            (tmp_path / number / name).mkdir(parents=True)
+            metrics = {
+                "data": {"train": {"records": records, "tokens": 98765, "sha256": "0f"}, "valid": {"records": 78}},
+                "valid": {score: {"value": share}},
+                "seed": 3,
+                "train": {"epochs": 2, "seconds": 61.4},
+            }
+            (tmp_path / number / name / "metrics.json").write_text(json.dumps(metrics))
+    found = recipe(script).card({"a": torch.zeros(4321)}, [tmp_path / "1" / "run", tmp_path / "2" / "run"])
+    rows = [line.strip("| ").split(" | ") for line in found.splitlines() if line.startswith("| ")]
+    assert [len(row) for row in rows] == [len(rows[0])] * 4
+    assert [(row[0], row[1], row[-1]) for row in rows[2:]] == [("1", "98,765", "10.0%"), ("2", "98,765", "25.0%")]
+    assert all(told in found for told in ("4,321 parameters", "1,234", "78"))
+    assert ("56 known chains" in found.replace("\n", " ")) == (script == "ship_pairs")
