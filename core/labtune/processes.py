@@ -115,12 +115,13 @@ def told_of_losses(advice: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if count() == 1 or not _is_connection(error):
+        if not is_loss(error):
             raise
         time.sleep(GRACE)
         raise TrainingError(f"another process of this run has died; {advice}") from error
 
 
-def _is_connection(error: RuntimeError) -> bool:
-    """Gloo, the backend on CPUs, raises plain runtime errors."""
-    return isinstance(error, dist.DistError) or "gloo" in str(error)
+def is_loss(error: BaseException | None) -> bool:
+    """Say whether an error is a broken connection to another process; Gloo, on CPUs, raises plain runtime errors."""
+    connection = isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+    return count() > 1 and connection

@@ -83,6 +83,31 @@ def test_one_request_is_obeyed_later_and_a_second_ctrl_c_at_once():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize(("number", "message", "ended"), [
+    (signal.SIGTERM, "gloo: connection closed by peer", True),
+    (signal.SIGTERM, "no space left", False),
+    (signal.SIGINT, "gloo: connection closed by peer", False),
+])  # fmt: skip
+def test_a_process_that_the_launcher_ends_says_nothing_of_a_lost_connection(monkeypatch, number, message, ended):
+    """The launcher's request may come before the connection is seen to be lost; then the launcher is about to tell."""
+    monkeypatch.setattr("labtune.processes.count", lambda: 2)
+    told = []
+
+    def train():
+        with StopRequest(Path("a run")):
+            signal.raise_signal(number)
+            assert not told
+            raise RuntimeError(message)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: told.append("ended"))
+    try:
+        with pytest.raises(RuntimeError, match=message):
+            train()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == ["ended"] * ended
+
+
 def test_the_command_can_be_pasted(monkeypatch):
     assert how_to_go_on(Path("runs/x-1")) == "go on with: labtune run --out runs/x-1 --resume"
     monkeypatch.setenv("WORLD_SIZE", "4")

@@ -39,6 +39,7 @@ class StopRequest:
         self.folder = folder
         self.command = command
         self.requested = False
+        self.terminated = False
         self.previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -52,6 +53,11 @@ class StopRequest:
     ) -> None:
         for number, handler in self.previous.items():
             signal.signal(number, handler)
+        if self.terminated:
+            from labtune.processes import is_loss  # it loads torch, and a command line does without
+
+            if is_loss(error):  # the launcher ends this process because another one died, and will say so
+                signal.raise_signal(signal.SIGTERM)
 
     def obey(self) -> None:
         """Stop here if it was requested; call it after a checkpoint."""
@@ -66,3 +72,4 @@ class StopRequest:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
+        self.terminated = self.terminated or number == signal.SIGTERM
