@@ -131,3 +131,10 @@ def test_other_separator_and_encoding(tmp_path):
     path = write(tmp_path, "a.csv", "text;label\nB\xf6rse;up\n".encode("latin-1"))
     (record,) = read(path, separator=";", encoding="latin-1")
     assert record.input == "Börse"
+
+
+@pytest.mark.parametrize(("name", "message"), [("data", "this is a folder"), ("absent", "no such file")])
+def test_a_path_without_suffix_is_told_what_it_is(tmp_path, name, message):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(DataError, match=message):
+        list(read_table(tmp_path / name, labelled=True))

@@ -165,6 +165,7 @@ def _check_file(path: Path) -> None:
 
 
 def _rows(path: Path, separator: str | None, encoding: str) -> Iterator[Row]:
+    _check_file(path)
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     if suffix in (".csv", ".tsv"):
         return _separated(path, separator or ("," if suffix == ".csv" else "\t"), encoding)
@@ -226,7 +227,6 @@ def _json_lines(path: Path, encoding: str) -> Iterator[Row]:
 
 def _parquet(path: Path) -> Iterator[Row]:
     """Count rows from 1; they stand in for lines."""
-    _check_file(path)
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from labtune.data.reading import open_text, read_table
+from labtune.data.reading import read_table
 from labtune.errors import DataError, SettingsError
 from labtune.specs import Record, Span
 from labtune_protein.alphabet import clean
 from labtune_protein.fasta import is_fasta, read_fasta
 from labtune_protein.structure.chains import Chain, distances
-from labtune_protein.structure.files import is_structure
+from labtune_protein.structure.files import is_structure, structure_files
 
 CONTACT = "contact"
 CUTOFF = 8.0  # Å between beta carbons
@@ -34,9 +34,9 @@ def read_contacts(path: Path, *, labelled: bool, bins: Sequence[float] = (CUTOFF
     Parameters
     ----------
     path
-        PDB or mmCIF; a ``.list`` of such files, one a line, relative to itself; or JSON Lines or Parquet with the
-        columns ``id``, ``sequence``, ``contacts`` (pairs of positions from 0) and, where some residues have no
-        coordinates, ``resolved`` (``0`` and ``1``, one a residue). FASTA holds no contacts and serves for prediction.
+        PDB or mmCIF, or a ``.list`` of such files; or JSON Lines or Parquet with the columns ``id``, ``sequence``,
+        ``contacts`` (pairs of positions from 0) and, where some residues have no coordinates, ``resolved`` (``0`` and
+        ``1``, one a residue). FASTA holds no contacts and serves for prediction.
     labelled
         Whether contacts are read.
     bins
@@ -49,7 +49,7 @@ def read_contacts(path: Path, *, labelled: bool, bins: Sequence[float] = (CUTOFF
     """
     if not bins or sorted(set(bins)) != list(bins):
         raise SettingsError(f"reader option bins is {list(bins)}; give distances in ascending order, such as 8, 12, 16")
-    if is_structure(path) or path.suffix == ".list":
+    if is_structure(path):
         yield from _structures(path, bins if labelled else ())
     elif is_fasta(path):
         if labelled:
@@ -88,16 +88,11 @@ def bin_names(bins: Sequence[float]) -> list[str]:
 def _structures(path: Path, bins: Sequence[float]) -> Iterator[Record]:
     from labtune_protein.structure.reading import read_chains
 
-    for file in _files(path):
+    for file in structure_files(path):
         stem = file.name.split(".")[0]
         for chain in read_chains(file):
-            yield contact_record(chain, f"{stem}_{chain.id}", bins, f"{file}:{chain.id}")
-
-
-def _files(path: Path) -> list[Path]:
-    if path.suffix != ".list":
-        return [path]
-    return [path.parent / line.strip() for _, line in open_text(path) if line.strip()]
+            record = contact_record(chain, f"{stem}_{chain.id}", bins, f"{file}:{chain.id}")
+            yield replace(record, group=stem)
 
 
 def _pairs(record: Record) -> list[Span]:

@@ -43,7 +43,8 @@ def read_sequences(
     Parameters
     ----------
     path
-        FASTA (the target as ``TARGET=`` in the header), CSV, TSV, JSON Lines, Parquet; a structure gives its chains.
+        FASTA (the target as ``TARGET=`` in the header), CSV, TSV, JSON Lines, Parquet; a structure, or a
+        ``.list`` of them, gives chains.
     labelled
         Whether targets are read.
     header
@@ -82,7 +83,8 @@ def read_residues(
     path
         FASTA, with the labels as ``TARGET=`` and ``MASK=`` in its headers (biotrainer), or in files beside it:
         ``NAME.sequences.fasta`` with ``NAME.labels….fasta`` and ``NAME.mask.fasta`` (FLIP). Or a table whose target is
-        a text with one letter a residue, or a list. Or PDB and mmCIF, which give relative accessibilities.
+        a text with one letter a residue, or a list. Or PDB and mmCIF, or a ``.list`` of them, which give relative
+        accessibilities.
     labelled
         Whether targets are read.
     labels
@@ -116,7 +118,7 @@ def read_secondary_structure(
     Parameters
     ----------
     path
-        What :func:`read_residues` reads, or PDB and mmCIF, whose states are assigned from the coordinates.
+        What :func:`read_residues` reads; of structures the states are assigned from the coordinates.
     labelled
         Whether states are read.
     states

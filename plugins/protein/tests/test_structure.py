@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 import pytest
 
 from labtune.errors import DataError
 from labtune_protein.contacts import find_contacts, read_contacts
-from labtune_protein.reading import read_residues, read_secondary_structure
+from labtune_protein.reading import read_residues, read_secondary_structure, read_sequences
 from labtune_protein.states import read_states
 from labtune_protein.structure.chains import Chain, distances
 from labtune_protein.structure.reading import read_chains
@@ -181,3 +183,40 @@ def test_accessibility_of_a_real_chain(bio):
     assert by_letter["K"] > 0.3 > by_letter["I"]
     assert by_letter["C"] < 0.2
     assert all(0 <= value < 1.5 for value in record.target)
+
+
+@pytest.mark.parametrize("read_records", [read_contacts, read_secondary_structure, read_residues, read_sequences])
+def test_a_list_gives_the_chains_of_all_its_structures(tmp_path, read_records):
+    folder = tmp_path / "structures"
+    folder.mkdir()
+    chain = "".join(atoms(number, "ALA") for number in range(1, 9))
+    other = "".join(atoms(number, "GLY", chain="B") for number in range(1, 7))
+    (folder / "one.pdb").write_text(chain + other + "END\n")
+    with gzip.open(folder / "two.pdb.gz", "wt") as file:
+        file.write(other + "END\n")
+    listed = tmp_path / "all.list"
+    listed.write_text("structures/one.pdb\n\nstructures/two.pdb.gz\n")
+    records = list(read_records(listed, labelled=read_records is not read_sequences))
+    assert [(record.id, record.input, record.group) for record in records] == [
+        ("one_A", "AAAAAAAA", "one"),
+        ("one_B", "GGGGGG", "one"),
+        ("two_B", "GGGGGG", "two"),
+    ]
+    alone = list(read_records(folder / "one.pdb", labelled=read_records is not read_sequences))
+    assert [record.target for record in records[:2]] == [record.target for record in alone]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("", "file is empty"),
+        ("\n\n", "names no structure"),
+        ("one.pdb\ntwo.fasta\n", "all.list:2: 'two.fasta' is no structure"),
+        ("absent.cif\n", "absent.cif: cannot be read as mmCIF"),
+    ],
+)
+def test_a_list_that_names_no_structures_is_refused(tmp_path, lines, message):
+    (tmp_path / "one.pdb").write_text(atoms(1, "ALA") + "END\n")
+    (tmp_path / "all.list").write_text(lines)
+    with pytest.raises(DataError, match=message):
+        list(read_secondary_structure(tmp_path / "all.list", labelled=True))

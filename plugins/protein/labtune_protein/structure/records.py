@@ -10,6 +10,7 @@ from labtune.specs import Record
 from labtune_protein.structure.accessibility import relative_accessibility
 from labtune_protein.structure.chains import Chain
 from labtune_protein.structure.dssp import assign_by_program, find_program, fits
+from labtune_protein.structure.files import structure_files
 from labtune_protein.structure.reading import read_chains
 from labtune_protein.structure.states import assign
 
@@ -17,26 +18,27 @@ Derived = Literal["states", "accessibility"]
 
 
 def chain_records(path: Path, derived: Derived | None = None) -> Iterator[Record]:
-    """Yield the chains of a structure file, named ``file_chain``.
+    """Yield the chains of structures, named ``file_chain``.
 
     Parameters
     ----------
     path
-        PDB or mmCIF.
+        PDB or mmCIF, or a ``.list`` of such files.
     derived
         What the target is: DSSP's ``states``, relative ``accessibility``, or nothing.
     """
-    stem = path.name.split(".")[0]
-    chains = read_chains(path, areas=derived == "accessibility")
-    for chain, target in zip(chains, _derive(chains, derived), strict=True):
-        yield Record(
-            id=f"{stem}_{chain.id}",
-            input=chain.sequence,
-            target=target,
-            group=stem,
-            columns={"chain": chain.id, "resolved": chain.resolved_text()},
-            source=f"{path}:{chain.id}",
-        )
+    for file in structure_files(path):
+        stem = file.name.split(".")[0]
+        chains = read_chains(file, areas=derived == "accessibility")
+        for chain, target in zip(chains, _derive(chains, derived), strict=True):
+            yield Record(
+                id=f"{stem}_{chain.id}",
+                input=chain.sequence,
+                target=target,
+                group=stem,
+                columns={"chain": chain.id, "resolved": chain.resolved_text()},
+                source=f"{file}:{chain.id}",
+            )
 
 
 def _derive(chains: Sequence[Chain], derived: Derived | None) -> Sequence[Any]:
