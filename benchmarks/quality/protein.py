@@ -71,7 +71,7 @@ def main() -> None:
 def measure(name: str, start: str, seed: int, flags: dict[str, Any], arguments: argparse.Namespace) -> None:
     """Run one case, unless its result is there."""
     case, catalog = CASES[name], lean(load_catalog(), CASES[name])
-    encoder = STARTS[start] or _fresh(seed, arguments.work, catalog)
+    encoder = STARTS[start] or fresh_weights(seed, arguments.work, catalog)
     sets = [*(arguments.tune or []), *(() if STARTS[start] else case.fresh)]
     settings = resolve_settings(catalog, case.task, {**flags, "encoder": encoder, "seed": seed}, sets)
     if arguments.tune is not None:
@@ -133,6 +133,14 @@ def lean(catalog: Catalog, case: Case) -> Catalog:
     return replace(catalog, tasks={**catalog.tasks, case.task: task})
 
 
+def fresh_weights(seed: int, work: Path, catalog: Catalog) -> str:
+    """Write the encoder's network with fresh weights, unless it is there."""
+    folder = work / f"fresh{seed}"
+    if not folder.exists():
+        fresh_encoder("protein.mini", catalog, config={}, seed=stable_seed("fresh", seed)).save(folder)
+    return str(folder)
+
+
 def _tune(name: str, start: str, settings: Settings, case: Case, catalog: Catalog, work: Path) -> None:
     """Print the validation score; test data are left out where they have a file of their own."""
     data = {part: path for part, path in settings.data.items() if part != "test"}
@@ -157,14 +165,6 @@ def _weights(encoder: str, catalog: Catalog) -> str:
         return encoder
     file = encoder_folder(encoder, catalog) / "model.safetensors"
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _fresh(seed: int, work: Path, catalog: Catalog) -> str:
-    """Write the encoder's network with fresh weights, unless it is there."""
-    folder = work / f"fresh{seed}"
-    if not folder.exists():
-        fresh_encoder("protein.mini", catalog, config={}, seed=stable_seed("fresh", seed)).save(folder)
-    return str(folder)
 
 
 def _read() -> dict[str, Any]:

@@ -12,11 +12,16 @@ from torch import Tensor
 
 
 def write(file: Path, weights: Mapping[str, Tensor], card: str) -> None:
-    """Write weights as bfloat16, and the card beside them."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(save({name: value.bfloat16().contiguous() for name, value in weights.items()}))
+    """Write weights, and the card beside them."""
+    store(file, weights)
     (file.parent / "MODEL_CARD.md").write_text(card)
     print(f"written: {file.parent}")
+
+
+def store(file: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write weights as bfloat16."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(save({name: value.bfloat16().contiguous() for name, value in weights.items()}))
 
 
 def facts(run: Path, score: str) -> dict[str, Any]:
