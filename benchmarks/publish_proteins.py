@@ -91,7 +91,7 @@ def protein_section() -> str:
         if found := case.get("gains"):
             gains.append([title, case["score"], over_seeds(found, 4), str(len(found))])
     strangers = [{"score": found["strangers"]} for found in halves["gains"]]
-    title = f"the {halves['strangers']:,} of these that share nothing with FLIP's"
+    title = f"the {halves['strangers']:,} of these without a stretch of FLIP's"
     gains.append([title, halves["score"], over_seeds(strangers, 4), str(len(strangers))])
     parts = [
         "## Proteins\n",
